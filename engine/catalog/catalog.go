@@ -1,0 +1,89 @@
+// Package catalog lists what one set touched, in a form made for merging.
+//
+// A catalog is made once from a set's signature archive, which is much larger
+// and often encrypted. It holds every path of the set in the archive's order
+// with all its metadata; of a regular file also what identifies the content:
+// block count, block length and a digest of its signature.
+//
+// # Format
+//
+// A catalog is a sequence of records, each a uvarint length and that many bytes.
+// The first byte of a record holds the type of the path in its low three bits
+// (index.Type) and flags above. Type 7 defines an owner's name: the rest of the
+// record is the name, and the names so defined are numbered from 1; 0 is "".
+// Any other record describes a path:
+//
+//	uvarint  bytes of the key shared with the record before
+//	uvarint  length of the rest of the key, then the rest
+//	if flag signature: uvarint blocks, uvarint block length, 16 bytes of digest
+//	metadata, unless the path was deleted:
+//	  uvarint mode, varint uid, varint gid, uvarint user name, uvarint group name,
+//	  varint mtime; symlink: uvarint length and target; device: varint major, minor
+//
+// A reader ignores what follows the fields it knows, so that more can be added
+// at the end of a record. The key of a path is the path with each '/' replaced by
+// NUL, which no name contains: plain byte order of keys is the archive's order.
+package catalog
+
+import (
+	"bytes"
+
+	"github.com/isotherm-backup/isotherm/engine/index"
+)
+
+// Kind of cache file that holds a catalog; its number is the version of the
+// format.
+const Kind = "catalog1"
+
+// SumSize is the length in bytes of the digest of a signature.
+const SumSize = 16
+
+// An Entry is what a set records of one path.
+type Entry struct {
+	index.Entry
+	// Of a regular file, its signature: the content's length lies in
+	// ((Blocks-1)*BlockLength, Blocks*BlockLength], and two contents are the
+	// same when Blocks, BlockLength and Sum are.
+	Blocks      uint32
+	BlockLength uint32
+	Sum         [SumSize]byte // of the signature's bytes, SHA-256 cut off
+}
+
+// Empty reports whether the entry is a regular file without content.
+func (e *Entry) Empty() bool { return e.Type == index.Regular && e.Blocks == 0 }
+
+const (
+	typeMask      = 0x07
+	typeOwner     = 0x07
+	flagGNU       = 0x08
+	flagSignature = 0x10
+
+	// maxRecord bounds what a damaged length can make a reader allocate. Paths
+	// and link targets are bounded by the system at 4096 bytes each; PAX allows
+	// more.
+	maxRecord = 16 << 20
+)
+
+// Key returns the key of a path: byte order of keys is index.Compare of paths.
+func Key(path string) []byte {
+	key := []byte(path)
+	for i, c := range key {
+		if c == '/' {
+			key[i] = 0
+		}
+	}
+	return key
+}
+
+// Path returns the path of a key.
+func Path(key []byte) string {
+	return string(bytes.ReplaceAll(key, []byte{0}, []byte{'/'}))
+}
+
+// Contains reports whether the path of key is that of dir or lies below it.
+func Contains(dir, key []byte) bool {
+	if len(dir) == 0 {
+		return true
+	}
+	return bytes.HasPrefix(key, dir) && (len(key) == len(dir) || key[len(dir)] == 0)
+}
