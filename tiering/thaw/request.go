@@ -1,26 +1,12 @@
 package thaw
 
 import (
-	"iter"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/policy/price"
+	"github.com/isotherm-backup/isotherm/tiering"
 )
-
-// A File is one file that is needed, with all its copies.
-type File struct {
-	Name   string
-	Size   int64 // bytes as stored
-	Copies []Copy
-}
-
-// A Copy is a file in one store, as a listing told it.
-type Copy struct {
-	Store int // index into Request.Stores
-	State backends.State
-	At    time.Time // as backends.Info.At
-}
 
 // StoreTerms says what a store offers and what it costs.
 type StoreTerms struct {
@@ -36,9 +22,8 @@ type StoreTerms struct {
 // Request is what a plan is made from.
 type Request struct {
 	// Files in the order in which a restore consumes them, each name once.
-	// The planner has done with File.Copies when yield returns.
-	Files  iter.Seq[File]
-	Stores []StoreTerms
+	Files  []*tiering.File
+	Stores []StoreTerms // by the index that tiering.Copy.Store uses
 	Now    time.Time // by the clock of the tiers
 
 	// Speed fixes the speed; files in stores that do not offer it come by the
