@@ -19,6 +19,10 @@ var (
 	ErrCorrupt = errors.New("data is damaged")
 	// ErrUnsupported: the store cannot do this, now or later.
 	ErrUnsupported = errors.New("not supported by this store")
+	// ErrNoStore: the place itself is not there: no such bucket, container or
+	// directory (an unmounted disk). It is never fs.ErrNotExist, which says
+	// that a store was reached and lacks one file.
+	ErrNoStore = errors.New("store does not exist")
 	// ErrNoCapacity: Expedited was refused for lack of capacity; nothing was
 	// started (cold-storage spec section 3).
 	ErrNoCapacity = errors.New("no capacity for expedited retrieval")

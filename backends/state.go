@@ -36,6 +36,8 @@ func (o ThawOutcome) String() string {
 		return "upgraded"
 	case Online:
 		return "online"
+	case Unchanged:
+		return "unchanged"
 	}
 	return "none"
 }
@@ -78,4 +80,16 @@ func TermsOf(s Store) Terms {
 		return t.Terms()
 	}
 	return Terms{}
+}
+
+// Thaw asks s to thaw a file. On a store that cannot be cold a file that exists
+// is Online.
+func Thaw(ctx context.Context, s Store, name string, req ThawRequest) (ThawOutcome, error) {
+	if t, ok := s.(Thawer); ok {
+		return t.Thaw(ctx, name, req)
+	}
+	if _, err := s.Stat(ctx, name); err != nil {
+		return 0, err
+	}
+	return Online, nil
 }

@@ -9,9 +9,13 @@ import (
 
 // A Store is one place that holds named files. Names are slash-free unless they
 // begin with a folder that the caller chose; a store treats them as opaque bytes.
+// A name that a store cannot hold (too long, "..", an empty name) is
+// ErrUnsupported from every method.
 //
 // All methods may be called by several goroutines at once. A cancelled context
-// ends any method with an error that is ctx.Err.
+// ends any method, and the reading of what Get returned, with an error that is
+// ctx.Err. When the place itself is gone, every method but Close fails with
+// ErrNoStore; after Close, with fs.ErrClosed.
 type Store interface {
 	// Put writes the file name from body, replacing an older one whole. The
 	// body is read once, to its end. Put returns only when the file is
@@ -24,7 +28,8 @@ type Store interface {
 	Put(ctx context.Context, name string, body io.Reader, opts PutOptions) (Info, error)
 
 	// Get opens length bytes of the file from offset; a negative length reads
-	// to the end. The reader fails with io.ErrUnexpectedEOF when the service
+	// to the end. A range is cut at the end of the file: what begins there or
+	// beyond it is empty, and not an error. The reader fails with io.ErrUnexpectedEOF when the service
 	// sends less than it announced. The caller closes it.
 	//
 	// A file that does not exist is fs.ErrNotExist; one that cannot be read
@@ -34,7 +39,8 @@ type Store interface {
 
 	// List yields the files whose names begin with prefix, in ascending byte
 	// order of their names, each name once, at the cost of the listing alone:
-	// never a request per file. After an error nothing more is yielded.
+	// never a request per file. A file put or deleted meanwhile may be listed
+	// or not; every other one is. After an error nothing more is yielded.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 
 	// Stat describes one file; fs.ErrNotExist when there is none.
@@ -124,9 +130,10 @@ type Thawer interface {
 	// Thaw asks for one file to be made readable. It is idempotent: a file
 	// that is thawing already is Underway, one that is thawed has its expiry
 	// set anew (Extended: expiry counts from now, so a shorter Keep shortens
-	// it), one that never freezes is Online. A speed that the store cannot
-	// give is ErrUnsupported before anything is sent; Expedited without
-	// capacity is ErrNoCapacity; throttling is ErrTransient.
+	// it) or keeps it where Terms.Extend is false (Unchanged), one that never
+	// freezes is Online. A speed that the store cannot give is ErrUnsupported
+	// before anything is sent; Expedited without capacity is ErrNoCapacity;
+	// throttling is ErrTransient.
 	Thaw(ctx context.Context, name string, req ThawRequest) (ThawOutcome, error)
 
 	// Terms says what this store offers. It sends nothing.
@@ -136,8 +143,8 @@ type Thawer interface {
 // ThawRequest is what is asked for one file.
 type ThawRequest struct {
 	Speed Speed
-	// Keep is how long the file stays readable, rounded up to whole days;
-	// ignored where Terms.Keep is false.
+	// Keep is how long the file stays readable, rounded up to whole days, at
+	// least one; ignored where Terms.Keep is false.
 	Keep time.Duration
 }
 
@@ -146,11 +153,12 @@ type ThawOutcome uint8
 
 // The answers of cold-storage spec section 4.2.
 const (
-	Started  ThawOutcome = iota + 1 // 202: a thaw began
-	Extended                        // 200: already readable, expiry changed
-	Underway                        // 409: already thawing at this speed or a faster one
-	Upgraded                        // thawing, now at the faster speed asked for
-	Online                          // 403 InvalidObjectState: nothing to thaw
+	Started   ThawOutcome = iota + 1 // 202: a thaw began
+	Extended                         // 200: already readable, expiry changed
+	Underway                         // 409: already thawing; nothing changed (this speed or a faster one runs, or with another Keep)
+	Upgraded                         // thawing, now at the faster speed asked for
+	Online                           // 403 InvalidObjectState: nothing to thaw
+	Unchanged                        // already readable, and its expiry cannot be moved
 )
 
 // Terms are the conditions of a cold store.

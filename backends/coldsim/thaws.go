@@ -1,0 +1,120 @@
+package coldsim
+
+import (
+	"hash/fnv"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/isotherm-backup/isotherm/backends"
+)
+
+// thaw is one answered thaw request: a line of the file "thaws", and the state
+// of its file from then on.
+type thaw struct {
+	Name  fileName  `json:"name"`
+	Event Event     `json:"event"` // as it is billed
+	Put   time.Time `json:"put"`   // date of the file, lest a thaw is taken for that of a newer one
+	// Ready and Until limit the time in which the file is readable. A thaw
+	// that was refused, or ended with its file, has neither.
+	Ready time.Time `json:"ready,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// state returns the state of the thaw's file at a time.
+func (t thaw) state(now time.Time) backends.State {
+	switch {
+	case !now.Before(t.Until):
+		return backends.Frozen
+	case now.Before(t.Ready):
+		return backends.Thawing
+	}
+	return backends.Thawed
+}
+
+// thaws are the running and the finished thaws of a store, as its directory
+// holds them.
+type thaws struct {
+	path string
+
+	mu     sync.Mutex
+	offset int64 // of what has been read
+	byName map[string]thaw
+}
+
+func newThaws(folder string) *thaws {
+	return &thaws{path: filepath.Join(folder, "thaws"), byName: make(map[string]thaw)}
+}
+
+// refresh reads what this and other processes have added.
+func (ts *thaws) refresh() error {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	var err error
+	ts.offset, err = readLines(ts.path, ts.offset, func(t thaw) {
+		switch {
+		case t.Event.Refused():
+		case t.Until.IsZero():
+			delete(ts.byName, string(t.Name))
+		default:
+			ts.byName[string(t.Name)] = t
+		}
+	})
+	return err
+}
+
+// of returns the thaw of a file that was put at a time; the zero thaw for none.
+func (ts *thaws) of(name string, put time.Time) thaw {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t, ok := ts.byName[name]; ok && t.Put.Equal(put) {
+		return t
+	}
+	return thaw{}
+}
+
+// add writes t down. The caller holds the lock of the store.
+func (ts *thaws) add(t thaw) error {
+	if err := appendLines(ts.path, t); err != nil {
+		return err
+	}
+	return ts.refresh()
+}
+
+// takes returns how long the thaw of a file takes: somewhere between the typical
+// limits, always the same for one seed, speed and name.
+func takes(times backends.Times, seed int64, speed backends.Speed, name string, size int64) time.Duration {
+	h := fnv.New64a()
+	for _, s := range []string{strconv.FormatInt(seed, 10), string(speed), name} {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	// FNV's high bits hardly move between names that differ at their end.
+	x := h.Sum64()
+	x = (x ^ x>>32) * 0x9e3779b97f4a7c15
+	fraction := float64(x>>11) / (1 << 53)
+	d := times.Min + time.Duration(fraction*float64(times.Max-times.Min))
+	if speed == backends.Expedited && size >= expeditedSmall {
+		d += time.Duration(size/expeditedRate) * time.Second
+	}
+	return d
+}
+
+// Files from 250 MB on are thawed by Expedited at up to 300 MB/s (cold-storage
+// spec section 3).
+const (
+	expeditedSmall = 250e6
+	expeditedRate  = 300e6
+)
+
+// midnight rounds t up to the next midnight UTC (cold-storage spec section 6). A
+// time that is midnight stays.
+func midnight(t time.Time) time.Time {
+	t = t.UTC()
+	d := t.Truncate(day) // days of absolute time are days of UTC
+	if d.Before(t) {
+		d = d.Add(day)
+	}
+	return d
+}
