@@ -23,7 +23,10 @@ var ErrPrefixes = errors.New("files of several archives")
 // prefixes is zero, any are accepted, as long as each kind of file has only one;
 // otherwise the error is ErrPrefixes.
 func Collect(files iter.Seq2[int, string], prefixes dupname.Prefixes) (*Collection, error) {
-	k := collector{prefixes: prefixes, exact: prefixes != dupname.Prefixes{}, sets: make(map[setKey]*Set)}
+	k := collector{parse: prefixes.Parse, sets: make(map[setKey]*Set)}
+	if prefixes == (dupname.Prefixes{}) {
+		k.parse = dupname.Guess
+	}
 	for i, name := range files {
 		k.file(i, name)
 	}
@@ -57,8 +60,7 @@ type signature struct {
 }
 
 type collector struct {
-	prefixes   dupname.Prefixes
-	exact      bool
+	parse      func(string) (dupname.Name, bool)
 	seen       [dupname.Volume + 1][]string // prefixes met, by kind
 	sets       map[setKey]*Set
 	order      []*Set // as their first files came
@@ -67,11 +69,8 @@ type collector struct {
 }
 
 func (k *collector) file(i int, name string) {
-	n, ok := dupname.Parse(name)
+	n, ok := k.parse(name)
 	if !ok || n.Kind == dupname.Other || n.Companion != "" {
-		return
-	}
-	if k.exact && n.Prefix != k.prefix(n.Kind) {
 		return
 	}
 	if !slices.Contains(k.seen[n.Kind], n.Prefix) {
@@ -89,17 +88,6 @@ func (k *collector) file(i int, name string) {
 		s.Manifest, s.Partial = i, n.Partial
 	default:
 		k.duplicates = append(k.duplicates, i)
-	}
-}
-
-func (k *collector) prefix(kind dupname.Kind) string {
-	switch kind {
-	case dupname.Volume:
-		return k.prefixes.All + k.prefixes.Volume
-	case dupname.Manifest:
-		return k.prefixes.All + k.prefixes.Manifest
-	default:
-		return k.prefixes.All + k.prefixes.Signature
 	}
 }
 

@@ -1,0 +1,237 @@
+package need
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/index"
+)
+
+// Compute finds the need set of paths, each with everything below it; of the
+// whole archive when there are none. A path that does not exist is a
+// *NotFoundError. A Set with a spool must be closed.
+func Compute(ctx context.Context, sets []Input, paths []string, opts Options) (*Set, error) {
+	c := newComputation(sets, paths, opts)
+	err := c.walk(ctx)
+	if missing := c.selection.Missing(); err == nil && len(missing) > 0 {
+		err = &NotFoundError{missing}
+	}
+	if err == nil {
+		err = c.finish()
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.set.Close())
+	}
+	return c.set, nil
+}
+
+type computation struct {
+	sets      []Input
+	selection *catalog.Selection
+	progress  func(int64)
+	at        []int // where in each set the last search for a path's volumes began
+	offset    []int // number of all volumes in the sets before
+	needed    bitset
+	edges     edges
+	steps     []step
+	set       *Set
+}
+
+// step is one member that must be read for the content of a path.
+type step struct {
+	version     catalog.Version
+	diff        bool
+	first, past int // its volumes, as indexes of the set's Volumes
+}
+
+func newComputation(sets []Input, paths []string, opts Options) *computation {
+	c := &computation{
+		sets: sets, selection: catalog.NewSelection(paths), progress: opts.Progress,
+		at: make([]int, len(sets)), set: &Set{},
+	}
+	if c.progress == nil {
+		c.progress = func(int64) {}
+	}
+	total := 0
+	for _, s := range sets {
+		c.offset = append(c.offset, total)
+		total += s.Volumes.Len()
+	}
+	c.needed = make(bitset, total/64+1)
+	if opts.Spool != "" {
+		c.set.spool = newSpool(opts.Spool, len(sets), total)
+	}
+	return c
+}
+
+// pathsPerCheck is how many paths are examined between two looks at the context.
+const pathsPerCheck = 10000
+
+func (c *computation) walk(ctx context.Context) error {
+	catalogs := make([]*catalog.Reader, len(c.sets))
+	for i, s := range c.sets {
+		catalogs[i] = s.Catalog
+	}
+	m, err := catalog.NewMerge(catalogs)
+	if err != nil {
+		return err
+	}
+	for n := 1; ; n++ {
+		versions, err := m.Next()
+		if err == io.EOF {
+			c.progress(int64((n - 1) % pathsPerCheck))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.path(versions); err != nil {
+			return err
+		}
+		if n%pathsPerCheck == 0 {
+			c.progress(pathsPerCheck)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// path examines one path, given what the sets that touched it say.
+func (c *computation) path(versions []catalog.Version) error {
+	newest := versions[len(versions)-1]
+	if newest.Type == index.Deleted || !c.selection.Has(newest.Key) {
+		return nil
+	}
+	c.set.Paths++
+	if newest.Type != index.Regular {
+		return nil
+	}
+	c.set.Files++
+	if newest.Blocks == 0 {
+		return nil
+	}
+	c.set.Contents++
+	c.trace(versions)
+	if !c.locate() {
+		return nil
+	}
+	c.mark()
+	if c.set.spool == nil {
+		return nil
+	}
+	return c.members(newest)
+}
+
+// trace finds the steps that lead to the newest content, the newest first: from
+// each version to the earliest one with the same content, and on to the one
+// before, down to a whole snapshot or an empty file.
+func (c *computation) trace(versions []catalog.Version) {
+	base := len(versions) - 1
+	for base > 0 && versions[base-1].Type == index.Regular {
+		base--
+	}
+	c.steps = c.steps[:0]
+	for i := len(versions) - 1; i >= base && versions[i].Blocks > 0; i-- {
+		i = base + slices.IndexFunc(versions[base:i+1], func(v catalog.Version) bool {
+			return v.SameContent(versions[i].Reader)
+		})
+		c.steps = append(c.steps, step{version: versions[i], diff: i > base})
+	}
+	slices.Reverse(c.steps)
+}
+
+// locate finds the volumes of each step. Without them the path is a problem.
+func (c *computation) locate() bool {
+	for i := range c.steps {
+		s := &c.steps[i]
+		set := s.version.Set
+		s.first, s.past = c.sets[set].Volumes.locate(s.version.Key, &c.at[set])
+		if s.first < s.past {
+			continue
+		}
+		c.set.ProblemCount++
+		if len(c.set.Problems) < maxProblems {
+			c.set.Problems = append(c.set.Problems, Problem{catalog.Path(s.version.Key), set})
+		}
+		return false
+	}
+	return true
+}
+
+// mark notes the volumes of the steps, and that those of each step come after
+// those of the step before.
+func (c *computation) mark() {
+	for i, s := range c.steps {
+		for v := s.first; v < s.past; v++ {
+			id := c.offset[s.version.Set] + v
+			c.needed.set(id)
+			if i == 0 {
+				continue
+			}
+			before := c.steps[i-1]
+			for w := before.first; w < before.past; w++ {
+				c.edges.add(id, c.offset[before.version.Set]+w)
+			}
+		}
+	}
+}
+
+// members writes the steps to the spool.
+func (c *computation) members(newest catalog.Version) error {
+	for i, s := range c.steps {
+		set := s.version.Set
+		m := Member{
+			Path:  catalog.Path(s.version.Key),
+			Name:  catalog.Path(s.version.Key),
+			Diff:  s.diff,
+			Step:  i,
+			First: c.sets[set].Volumes.Number(s.first),
+			Last:  c.sets[set].Volumes.Number(s.past - 1),
+		}
+		if s.version.GNU {
+			m.Name = index.LossyPath(m.Path)
+		}
+		if i == len(c.steps)-1 {
+			e, err := newest.Entry()
+			if err != nil {
+				return err
+			}
+			m.Final = e
+		}
+		for v := s.first; v < s.past; v++ {
+			if err := c.set.spool.add(set, c.offset[set]+v, &m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// finish turns what was noted into the result.
+func (c *computation) finish() error {
+	keys := c.selection.Keys()
+	dense := make([]int32, len(c.needed)*64) // index in Volumes by id
+	var ids []int
+	for i, s := range c.sets {
+		for v := range s.Volumes.Len() {
+			volume := Volume{int32(i), int32(s.Volumes.Number(v))}
+			if id := c.offset[i] + v; c.needed.has(id) {
+				dense[id] = int32(len(c.set.Volumes))
+				c.set.Volumes = append(c.set.Volumes, volume)
+				ids = append(ids, id)
+			}
+			if s.Volumes.read(v, keys) {
+				c.set.Compared = append(c.set.Compared, volume)
+			}
+		}
+	}
+	c.set.after = c.edges.graph(len(c.set.Volumes), dense)
+	if c.set.spool != nil {
+		return c.set.spool.finish(ids)
+	}
+	return nil
+}

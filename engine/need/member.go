@@ -1,0 +1,134 @@
+package need
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/index"
+)
+
+// Flags of a spooled member.
+const (
+	memberDiff = 1 << iota
+	memberFinal
+	memberGNU
+)
+
+// appendTo encodes a member. It never leaves the machine, nor this process.
+func (m *Member) appendTo(b []byte) []byte {
+	var flags byte
+	if m.Diff {
+		flags |= memberDiff
+	}
+	if m.Final != nil {
+		flags |= memberFinal
+	}
+	b = append(b, flags)
+	b = appendString(b, m.Path)
+	b = appendString(b, m.Name)
+	for _, n := range [...]int{m.Step, m.First, m.Last} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	if m.Final == nil {
+		return b
+	}
+	return appendRegular(b, m.Final)
+}
+
+func appendRegular(b []byte, e *catalog.Entry) []byte {
+	var flags byte
+	if e.GNU {
+		flags = memberGNU
+	}
+	b = append(b, flags)
+	b = appendString(b, e.Uname)
+	b = appendString(b, e.Gname)
+	for _, n := range [...]int64{int64(e.Mode), int64(e.UID), int64(e.GID), e.ModTime, int64(e.Blocks), int64(e.BlockLength)} {
+		b = binary.AppendVarint(b, n)
+	}
+	return append(b, e.Sum[:]...)
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// readMember reads one member; io.EOF when there is none.
+func readMember(r *bufio.Reader) (*Member, error) {
+	length, err := binary.ReadUvarint(r)
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, length)
+	if _, err := io.ReadFull(r, buf); err != nil {
+		return nil, io.ErrUnexpectedEOF
+	}
+	d := memberDecoder{b: buf}
+	flags := d.byte()
+	m := &Member{Diff: flags&memberDiff != 0}
+	m.Path, m.Name = d.string(), d.string()
+	m.Step, m.First, m.Last = int(d.uvarint()), int(d.uvarint()), int(d.uvarint())
+	if flags&memberFinal != 0 {
+		m.Final = d.regular(m.Path)
+	}
+	if d.bad {
+		return nil, errors.New("bad record")
+	}
+	return m, nil
+}
+
+func (d *memberDecoder) regular(path string) *catalog.Entry {
+	e := &catalog.Entry{}
+	e.Path, e.Type = path, index.Regular
+	e.GNU = d.byte()&memberGNU != 0
+	e.Uname, e.Gname = d.string(), d.string()
+	e.Mode = uint32(d.varint())
+	e.UID, e.GID = int(d.varint()), int(d.varint())
+	e.ModTime = d.varint()
+	e.Blocks, e.BlockLength = uint32(d.varint()), uint32(d.varint())
+	copy(e.Sum[:], d.bytes(catalog.SumSize))
+	return e
+}
+
+// memberDecoder takes fields off the front of b; bad is set after one that is
+// not there.
+type memberDecoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *memberDecoder) bytes(n uint64) []byte {
+	if d.bad || n > uint64(len(d.b)) {
+		d.bad = true
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *memberDecoder) byte() byte {
+	if b := d.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *memberDecoder) string() string { return string(d.bytes(d.uvarint())) }
+
+func (d *memberDecoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	d.bytes(uint64(max(n, 0)))
+	d.bad = d.bad || n <= 0
+	return v
+}
+
+func (d *memberDecoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	d.bytes(uint64(max(n, 0)))
+	d.bad = d.bad || n <= 0
+	return v
+}
