@@ -61,9 +61,9 @@ type Name struct {
 
 // Prefixes are duplicity's --file-prefix options. They are literal text.
 type Prefixes struct {
-	All       string // --file-prefix, before each of the others
-	Volume    string // --file-prefix-archive
-	Manifest  string // --file-prefix-manifest
-	Signature string // --file-prefix-signature
-	Stats     string // --file-prefix-jsonstat
+	All       string `yaml:"all"`       // --file-prefix, before each of the others
+	Volume    string `yaml:"volume"`    // --file-prefix-archive
+	Manifest  string `yaml:"manifest"`  // --file-prefix-manifest
+	Signature string `yaml:"signature"` // --file-prefix-signature
+	Stats     string `yaml:"stats"`     // --file-prefix-jsonstat
 }
