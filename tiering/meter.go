@@ -1,0 +1,229 @@
+package tiering
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"sync"
+
+	"github.com/isotherm-backup/isotherm/backends"
+)
+
+// A StoreError says in which of the policy's stores something failed.
+type StoreError struct {
+	Store string
+	Err   error
+}
+
+func (e *StoreError) Error() string { return "store " + e.Store + ": " + e.Err.Error() }
+
+// Unwrap returns what failed.
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// metered is a store of the policy with everything that is sent to it counted,
+// and stopped by the guard. Its errors name the store.
+type metered struct {
+	name   string
+	cold   bool
+	inner  backends.Store
+	ledger *Ledger
+	guard  Guard
+}
+
+// meteredThawer is a metered store that can be cold.
+type meteredThawer struct {
+	*metered
+	thawer backends.Thawer
+}
+
+var (
+	_ backends.Store   = (*metered)(nil)
+	_ backends.Clocked = (*metered)(nil)
+	_ backends.Thawer  = meteredThawer{}
+)
+
+// meter wraps a store of the policy; the result is a Thawer when inner is one.
+func meter(m *metered) backends.Store {
+	if t, ok := m.inner.(backends.Thawer); ok {
+		return meteredThawer{metered: m, thawer: t}
+	}
+	return m
+}
+
+// send asks the guard, and writes the request down.
+func (m *metered) send(r Request, speed backends.Speed) error {
+	if err := m.guard.check(r, m.cold); err != nil {
+		return m.wrap(err)
+	}
+	return m.ledger.add(Entry{Store: m.name, Request: r, Speed: speed, Requests: 1})
+}
+
+// wrap makes err name the store.
+func (m *metered) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	if frozen, ok := errors.AsType[*backends.FrozenError](err); ok {
+		named := *frozen
+		named.Store = m.name
+		return &named
+	}
+	return &StoreError{Store: m.name, Err: err}
+}
+
+// Put counts one request, and the bytes that the store read of body.
+func (m *metered) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
+	if err := m.send(RequestPut, ""); err != nil {
+		return backends.Info{}, err
+	}
+	up := &tally{ledger: m.ledger, entry: Entry{Store: m.name, Request: RequestPut}}
+	info, err := m.inner.Put(ctx, name, &upload{body: body, tally: up}, opts)
+	return info, errors.Join(m.wrap(err), up.flush())
+}
+
+// Get counts one request, and the bytes that are read from it.
+func (m *metered) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	if err := m.send(RequestGet, ""); err != nil {
+		return nil, err
+	}
+	body, err := m.inner.Get(ctx, name, offset, length)
+	if err != nil {
+		return nil, m.wrap(err)
+	}
+	return &download{body: body, store: m, tally: &tally{ledger: m.ledger, entry: Entry{Store: m.name, Request: RequestGet}}}, nil
+}
+
+// List counts one request for each page.
+func (m *metered) List(ctx context.Context, prefix string) iter.Seq2[backends.Info, error] {
+	return func(yield func(backends.Info, error) bool) {
+		if err := m.send(RequestList, ""); err != nil {
+			yield(backends.Info{}, err)
+			return
+		}
+		n := 0
+		for info, err := range m.inner.List(ctx, prefix) {
+			if n++; n > 1 && n%pageSize == 1 && err == nil {
+				err = m.send(RequestList, "")
+			}
+			if err != nil {
+				yield(backends.Info{}, m.wrap(err))
+				return
+			}
+			if !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pageSize is how many names a page of a listing holds: 1,000 at S3
+// (ListObjectsV2, MaxKeys), the smallest of the providers'.
+const pageSize = 1000
+
+// Stat counts one request.
+func (m *metered) Stat(ctx context.Context, name string) (backends.Info, error) {
+	if err := m.send(RequestHead, ""); err != nil {
+		return backends.Info{}, err
+	}
+	info, err := m.inner.Stat(ctx, name)
+	return info, m.wrap(err)
+}
+
+// Delete counts one request.
+func (m *metered) Delete(ctx context.Context, name string) error {
+	if err := m.send(RequestDelete, ""); err != nil {
+		return err
+	}
+	return m.wrap(m.inner.Delete(ctx, name))
+}
+
+// Close closes the store.
+func (m *metered) Close() error { return m.wrap(m.inner.Close()) }
+
+// Clock returns the store's clock.
+func (m *metered) Clock() backends.Clock { return backends.ClockOf(m.inner) }
+
+// Thaw counts one request of that speed.
+func (m meteredThawer) Thaw(ctx context.Context, name string, req backends.ThawRequest) (backends.ThawOutcome, error) {
+	if err := m.send(RequestThaw, req.Speed); err != nil {
+		return 0, err
+	}
+	outcome, err := m.thawer.Thaw(ctx, name, req)
+	return outcome, m.wrap(err)
+}
+
+// Terms returns the store's terms.
+func (m meteredThawer) Terms() backends.Terms { return m.thawer.Terms() }
+
+// tallyStep is how many bytes pass before they are written down: the most that
+// a kill can keep out of the ledger.
+const tallyStep = 8 << 20
+
+// A tally writes passing bytes to the ledger.
+type tally struct {
+	ledger *Ledger
+
+	mu    sync.Mutex // guards entry
+	entry Entry
+}
+
+func (t *tally) add(up, down int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entry.Up += int64(up)
+	t.entry.Down += int64(down)
+	if t.entry.Up+t.entry.Down < tallyStep {
+		return nil
+	}
+	return t.flushLocked()
+}
+
+func (t *tally) flush() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.flushLocked()
+}
+
+func (t *tally) flushLocked() error {
+	if t.entry.Up+t.entry.Down == 0 {
+		return nil
+	}
+	err := t.ledger.add(t.entry)
+	t.entry.Up, t.entry.Down = 0, 0
+	return err
+}
+
+type upload struct {
+	body io.Reader
+	*tally
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.body.Read(p)
+	if tallied := u.add(n, 0); tallied != nil {
+		return n, tallied
+	}
+	return n, err
+}
+
+type download struct {
+	body  io.ReadCloser
+	store *metered
+	*tally
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.body.Read(p)
+	if tallied := d.add(0, n); tallied != nil {
+		return n, tallied
+	}
+	if err != nil && err != io.EOF {
+		err = d.store.wrap(err)
+	}
+	return n, err
+}
+
+func (d *download) Close() error {
+	return errors.Join(d.store.wrap(d.body.Close()), d.flush())
+}

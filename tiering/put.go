@@ -1,0 +1,303 @@
+package tiering
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+
+	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/policy"
+)
+
+// Put writes the file to every store that the routes name for it. A store that
+// fails makes Put fail where a tier of that store says on_failure: abort; where
+// all say continue, and another store took the file, Put succeeds, and a Record
+// says what is missing where (see Degraded).
+//
+// A Put that fails leaves the old version in every store, with one exception:
+// when a store fails after it has taken the whole body, others may have stored
+// theirs already. A new file is removed there again. An overwritten one stays,
+// in its old version in the store that failed and in the new one in the others,
+// and a Record says that it is the new one which is right.
+//
+// A stripe keeps a file in the store where it lies. Copies in stores that the
+// routes do not name, from a time when they did, are removed.
+//
+// The size decides on routes: a file of unknown size is read ahead as far as 8 MiB,
+// and routed as larger than any limit when it does not end there.
+func (t *Tiers) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
+	if err := t.guard.check(RequestPut, false); err != nil {
+		return backends.Info{}, err
+	}
+	body, size, err := t.measure(body, opts.Size)
+	if err != nil {
+		return backends.Info{}, err
+	}
+	loc, err := t.locate(ctx, name)
+	if err != nil {
+		return backends.Info{}, err
+	}
+	if opts.IfAbsent && len(t.trusted(name, loc.copies)) > 0 {
+		return backends.Info{}, fmt.Errorf("put %s: %w", name, fs.ErrExist)
+	}
+	p, err := t.place(name, size, loc)
+	if err != nil {
+		return backends.Info{}, fmt.Errorf("put %s: %w", name, err)
+	}
+	f := &fanout{stall: t.stall, needed: func(s *place) bool { return !p.continues[s] }}
+	if err := f.put(ctx, p.stores, name, body, opts); err != nil {
+		t.drop(name)
+		return backends.Info{}, fmt.Errorf("put %s: %w", name, err)
+	}
+	return t.conclude(ctx, name, p, f, loc)
+}
+
+// routeAhead is how much of a body of unknown size is read to route it: more
+// than any sensible limit for small files, and little enough to hold.
+const routeAhead = 8 << 20
+
+// measure returns the size to route by.
+func (t *Tiers) measure(body io.Reader, size int64) (io.Reader, int64, error) {
+	bySize := func(r policy.Route) bool { return r.SmallerThan > 0 || r.LargerThan > 0 }
+	if size > 0 || !slices.ContainsFunc(t.policy.Routes, bySize) {
+		return body, size, nil
+	}
+	var head bytes.Buffer
+	n, err := io.CopyN(&head, body, routeAhead)
+	if err == io.EOF {
+		return &head, n, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return io.MultiReader(&head, body), math.MaxInt64, nil
+}
+
+// A placement says where one file goes.
+type placement struct {
+	stores    []*place
+	continues map[*place]bool // the put may go on without this store
+}
+
+// add names a store; one that any tier cannot go on without is needed.
+func (p *placement) add(s *place, continues bool) {
+	if !slices.Contains(p.stores, s) {
+		p.stores = append(p.stores, s)
+		p.continues[s] = continues
+	}
+	p.continues[s] = p.continues[s] && continues
+}
+
+// place routes a file that lies at loc now.
+func (t *Tiers) place(name string, size int64, loc location) (placement, error) {
+	p := placement{continues: make(map[*place]bool)}
+	for _, tierName := range t.policy.Route(name, size, t.clock.Now()).Tiers {
+		tr, ok := t.tiers[tierName]
+		if !ok {
+			return p, fmt.Errorf("no tier %s", tierName)
+		}
+		if tr.mode == policy.Mirror {
+			for _, s := range tr.stores {
+				p.add(s, tr.continues)
+			}
+			continue
+		}
+		s, err := tr.pick(name, loc)
+		if err != nil {
+			return p, err
+		}
+		p.add(s, tr.continues)
+	}
+	if len(p.stores) == 0 {
+		return p, errors.New("no route takes it")
+	}
+	return p, nil
+}
+
+// pick returns the stripe's store for a file: the one that has it, else the one
+// that its name says. A store that could not be listed may have it: that is an
+// error, or, where the tier goes on without a store, the next one's turn.
+func (tr *tier) pick(name string, loc location) (*place, error) {
+	ranked := tr.rank(name)
+	for _, s := range ranked {
+		if slices.ContainsFunc(loc.copies, func(c Copy) bool { return int(c.Store) == s.index }) {
+			return s, nil
+		}
+	}
+	for _, s := range ranked {
+		err := loc.failed[s.index]
+		if err == nil {
+			return s, nil
+		}
+		if !tr.continues {
+			return nil, fmt.Errorf("cannot tell whether it lies in the stripe %s already: %w", tr.name, err)
+		}
+	}
+	return nil, fmt.Errorf("no store of the stripe %s can be listed: %w", tr.name, loc.failed[ranked[0].index])
+}
+
+// conclude decides what has become of a put, by how each store fared, and
+// leaves the stores as Put promises.
+func (t *Tiers) conclude(ctx context.Context, name string, p placement, f *fanout, loc location) (backends.Info, error) {
+	var good []*lane
+	var errs []error
+	needed := false
+	for _, l := range f.lanes {
+		switch {
+		case l.err == nil:
+			good = append(good, l)
+		case !errors.Is(l.err, errNotCommitted):
+			errs = append(errs, l.err)
+			needed = needed || !p.continues[l.place] || errors.Is(l.err, fs.ErrExist)
+		}
+	}
+	if len(errs) == 0 {
+		return t.finish(ctx, name, p, f, good, loc)
+	}
+	why := errors.Join(errs...)
+	record := Record{
+		Name: name, Want: names(p.stores), Size: f.size, Digest: f.digest, Why: why.Error(),
+	}
+	for _, l := range good {
+		record.Good = append(record.Good, l.place.name)
+	}
+	if len(good) > 0 && !needed {
+		if err := t.degrade(ctx, record); err != nil {
+			return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), err)
+		}
+		t.noteLanes(name, good, loc, nil)
+		return t.best(good), nil
+	}
+	// What is left behind must be put right even if the caller has gone.
+	ctx = context.WithoutCancel(ctx)
+	return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), t.takeBack(ctx, record, good, loc))
+}
+
+// finish removes what the put has made out of date.
+func (t *Tiers) finish(ctx context.Context, name string, p placement, f *fanout, good []*lane, loc location) (backends.Info, error) {
+	var errs []error
+	var left []Copy
+	for _, c := range loc.copies {
+		if s := t.storeOf(c); !slices.Contains(p.stores, s) {
+			if err := s.Delete(ctx, name); err != nil {
+				errs = append(errs, err)
+				left = append(left, c)
+			}
+		}
+	}
+	t.noteLanes(name, good, location{}, left)
+	if len(errs) > 0 {
+		err := t.degrade(ctx, Record{
+			Name: name, Want: names(p.stores), Good: names(p.stores),
+			Size: f.size, Digest: f.digest, Why: errors.Join(errs...).Error(),
+		})
+		return t.best(good), err
+	}
+	if err := t.settle(ctx, name); err != nil {
+		return backends.Info{}, fmt.Errorf("put %s: %w", name, err)
+	}
+	return t.best(good), nil
+}
+
+// takeBack leaves a failed put's files as Put promises.
+func (t *Tiers) takeBack(ctx context.Context, r Record, good []*lane, loc location) error {
+	t.drop(r.Name)
+	overwrote := len(loc.copies) > 0 || len(loc.failed) > 0
+	if len(good) == 0 {
+		return nil
+	}
+	if overwrote {
+		return t.degrade(ctx, r)
+	}
+	var errs []error
+	for _, l := range good {
+		errs = append(errs, l.place.Delete(ctx, r.Name))
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.Want, r.Good, r.Why = nil, nil, err.Error()
+		return t.degrade(ctx, r)
+	}
+	return nil
+}
+
+// noteLanes remembers the copies that a put made, beside those of loc in other
+// stores and those that are left.
+func (t *Tiers) noteLanes(name string, good []*lane, loc location, left []Copy) {
+	copies := slices.Clone(left)
+	for _, c := range loc.copies {
+		if !slices.ContainsFunc(good, func(l *lane) bool { return l.place.index == int(c.Store) }) {
+			copies = append(copies, c)
+		}
+	}
+	for _, l := range good {
+		copies = append(copies, copyOf(l.place.index, l.info))
+	}
+	slices.SortFunc(copies, func(a, b Copy) int { return int(a.Store) - int(b.Store) })
+	t.note(name, copies)
+}
+
+// best returns the Info of the copy that a Get would read first.
+func (t *Tiers) best(good []*lane) backends.Info {
+	copies := make([]Copy, len(good))
+	for i, l := range good {
+		copies[i] = copyOf(l.place.index, l.info)
+	}
+	t.order(copies)
+	i := slices.IndexFunc(good, func(l *lane) bool { return l.place.index == int(copies[0].Store) })
+	return good[i].info
+}
+
+// Delete removes the file from every store. A store that cannot be reached
+// makes it fail where a tier of that store says on_failure: abort; where all
+// say continue, a Record says that the file is to be deleted there, and it is
+// not read any more.
+func (t *Tiers) Delete(ctx context.Context, name string) error {
+	if err := t.guard.check(RequestDelete, false); err != nil {
+		return err
+	}
+	t.learn(ctx)
+	var errs []error
+	needed := false
+	for _, s := range t.stores {
+		if err := s.Delete(ctx, name); err != nil {
+			errs = append(errs, err)
+			needed = needed || !t.continues(s)
+		}
+	}
+	t.drop(name)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(errs) == 0 {
+		t.note(name, nil)
+		return t.settle(ctx, name)
+	}
+	why := errors.Join(errs...)
+	if needed || len(errs) == len(t.stores) {
+		return fmt.Errorf("delete %s: %w", name, why)
+	}
+	return t.degrade(ctx, Record{Name: name, Why: why.Error()})
+}
+
+// continues reports whether every tier of the store goes on without it.
+func (t *Tiers) continues(s *place) bool {
+	for _, tr := range t.tiers {
+		if slices.Contains(tr.stores, s) && !tr.continues {
+			return false
+		}
+	}
+	return true
+}
+
+func names(stores []*place) []string {
+	out := make([]string, len(stores))
+	for i, s := range stores {
+		out[i] = s.name
+	}
+	return out
+}
