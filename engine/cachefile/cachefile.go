@@ -29,6 +29,9 @@ const (
 	blockBytes = 64 << 10 // merging hundreds of files must stay small
 )
 
+// AnySource opens a file whatever it was made from.
+const AnySource = -1
+
 // Kind says what a file holds and in which version of its format, in at most
 // eight bytes.
 type Kind string
@@ -137,6 +140,9 @@ func open(f *os.File, kind Kind, source int64) (*Reader, error) {
 		return nil, fmt.Errorf("read cache file %s: %w", f.Name(), err)
 	}
 	size := int64(binary.BigEndian.Uint64(footer[footerLen-8:]))
+	if source == AnySource {
+		source = int64(binary.BigEndian.Uint64(footer[footerLen-16:]))
+	}
 	if string(footer[:]) != string(kind.footer(source, size)) || size < 0 {
 		return nil, fmt.Errorf("%w: %s is of another kind or source", ErrDamaged, f.Name())
 	}

@@ -124,10 +124,10 @@ func (r *Reader) decode(rec []byte) bool {
 	d := decoder{b: rec[1:]}
 	shared := d.uvarint()
 	suffix := d.bytes(d.uvarint())
-	if d.bad || shared > uint64(len(r.Key)) {
+	if d.bad || shared > uint64(len(r.Key)) || bytes.IndexByte(suffix, '/') >= 0 {
 		return false
 	}
-	if r.begun && !ascends(r.Key[shared:], suffix) {
+	if r.begun && bytes.Compare(r.Key[shared:], suffix) >= 0 {
 		return false
 	}
 	r.begun = true
@@ -142,10 +142,6 @@ func (r *Reader) decode(rec []byte) bool {
 	r.meta = d.b
 	return !d.bad && (head&flagSignature != 0) == (r.Type == index.Regular)
 }
-
-// ascends reports whether a key that ends in next instead of last is greater.
-// A writer always shares all it can, so the first bytes tell.
-func ascends(last, next []byte) bool { return bytes.Compare(last, next) < 0 }
 
 // SameContent reports whether two regular files have the same content, as far
 // as signatures tell.
