@@ -170,8 +170,11 @@ func parseTail(n Name, s, part, compressed, encrypted string) (Name, bool) {
 	if !n.Encrypted && n.Kind != Manifest { // a manifest is never compressed
 		n.Compressed = cutWord(&s, compressed)
 	}
+	if s != "" && !isPar2(s) {
+		return Name{}, false
+	}
 	n.Companion = s
-	return n, s == "" || isPar2(s)
+	return n, true
 }
 
 // isPar2 reports whether s is what par2 appends to a file's name: ".par2", or
