@@ -1,6 +1,8 @@
 package coldsim
 
 import (
+	"encoding/json"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"time"
@@ -12,7 +14,7 @@ import (
 type Event struct {
 	At    time.Time `json:"at"` // simulated
 	Kind  EventKind `json:"kind"`
-	Name  fileName  `json:"name,omitempty"`
+	Name  string    `json:"name,omitempty"`
 	Bytes int64     `json:"bytes,omitempty"` // put, got, or thawed
 
 	// Of a thaw: what was asked, and the answer. Only Started and Upgraded
@@ -24,6 +26,25 @@ type Event struct {
 	// Of an early deletion, by Delete or by replacement: what was left of the
 	// minimum duration.
 	Left time.Duration `json:"left,omitempty"`
+}
+
+// plainEvent is an Event whose name is percent-encoded, since names are any
+// bytes and JSON is UTF-8.
+type plainEvent Event
+
+// MarshalJSON writes the event with its name percent-encoded.
+func (e Event) MarshalJSON() ([]byte, error) {
+	e.Name = url.PathEscape(e.Name)
+	return json.Marshal(plainEvent(e))
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	err := json.Unmarshal(data, (*plainEvent)(e))
+	if err == nil {
+		e.Name, err = url.PathUnescape(e.Name)
+	}
+	return err
 }
 
 // EventKind says what an Event was.

@@ -79,14 +79,3 @@ func classOf(name backends.Class) (class, error) {
 	}
 	return class{}, fmt.Errorf("class %s is not one that coldsim knows: STANDARD, STANDARD_IA, ONEZONE_IA, GLACIER_IR, GLACIER, DEEP_ARCHIVE, PCS, PCA: %w", name, backends.ErrUnsupported)
 }
-
-// rank orders the speeds, the slowest first.
-func rank(s backends.Speed) int {
-	switch s {
-	case backends.SpeedStandard:
-		return 1
-	case backends.Expedited:
-		return 2
-	}
-	return 0
-}

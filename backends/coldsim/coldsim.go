@@ -17,8 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -85,7 +85,7 @@ func New(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, class: class, folder: stateFolder(dir), thaws: newThaws(stateFolder(dir))}
-	fileOpts := file.Options{Clock: opts.Clock, Commit: s.commit}
+	fileOpts := file.Options{Clock: opts.Clock, Commit: s.commit, NoSync: true}
 	if s.files, err = file.New(dir, fileOpts); err != nil {
 		return nil, err
 	}
@@ -126,6 +126,9 @@ func (s *Store) locked(do func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, err := os.OpenFile(filepath.Join(s.folder, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the state of the simulation is gone: %w", backends.ErrNoStore)
+	}
 	if err != nil {
 		return err
 	}
@@ -135,6 +138,9 @@ func (s *Store) locked(do func() error) error {
 	}
 	return do()
 }
+
+// Dir returns the path of the directory.
+func (s *Store) Dir() string { return s.files.Dir() }
 
 // Clock implements [backends.Clocked].
 func (s *Store) Clock() backends.Clock { return s.clock }
@@ -151,10 +157,22 @@ func (s *Store) Terms() backends.Terms {
 // Close implements [backends.Store].
 func (s *Store) Close() error { return s.files.Close() }
 
+// look returns what the directory says of one file, and its thaw.
+func (s *Store) look(ctx context.Context, name string) (backends.Info, thaw, error) {
+	stored, err := s.files.Stat(ctx, name)
+	if err != nil {
+		return stored, thaw{}, err
+	}
+	if err := s.thaws.refresh(); err != nil {
+		return stored, thaw{}, err
+	}
+	return stored, s.thaws.of(stored), nil
+}
+
 // describe adds to what the directory says of a file what the service would.
-func (s *Store) describe(i backends.Info) backends.Info {
+func (s *Store) describe(stored backends.Info, t thaw) backends.Info {
+	i := stored
 	i.Class = s.opts.Class
-	t := s.thaws.of(i.Name, i.ModTime.UTC())
 	i.ModTime = s.dated(i.ModTime)
 	if !s.class.terms.Cold {
 		return i
@@ -171,14 +189,11 @@ func (s *Store) describe(i backends.Info) backends.Info {
 
 // Put implements [backends.Store].
 func (s *Store) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
-	info, err := s.files.Put(ctx, name, body, opts)
+	stored, err := s.files.Put(ctx, name, body, opts)
 	if err != nil {
-		return info, err
+		return stored, err
 	}
-	if err := s.thaws.refresh(); err != nil {
-		return backends.Info{}, err
-	}
-	return s.describe(info), nil
+	return s.describe(stored, thaw{}), nil
 }
 
 // commit lets a file appear or go, ends its thaw, and bills.
@@ -191,7 +206,7 @@ func (s *Store) commit(c file.Change, do func() error) error {
 			return err
 		}
 		now := s.clock.Now()
-		e := Event{At: now, Kind: EventDelete, Name: fileName(c.Name)}
+		e := Event{At: now, Kind: EventDelete, Name: c.Name}
 		if !c.Delete {
 			info, err := s.files.Stat(ctx, c.Name)
 			if err != nil {
@@ -204,23 +219,12 @@ func (s *Store) commit(c file.Change, do func() error) error {
 			if left := s.class.terms.MinDuration - now.Sub(s.dated(old.ModTime)); left > 0 {
 				events = append(events, Event{At: now, Kind: EventEarly, Name: e.Name, Bytes: old.Size, Left: left})
 			}
-			if err := s.endThaw(c.Name, old); err != nil {
+			if err := s.thaws.end(old); err != nil {
 				return err
 			}
 		}
 		return s.bill(events...)
 	})
-}
-
-// endThaw forgets the thaw of a file that is replaced or deleted.
-func (s *Store) endThaw(name string, old backends.Info) error {
-	if err := s.thaws.refresh(); err != nil {
-		return err
-	}
-	if s.thaws.of(name, old.ModTime.UTC()).Until.IsZero() {
-		return nil
-	}
-	return s.thaws.add(thaw{Name: fileName(name)})
 }
 
 // bill writes events down. The caller holds the lock.
@@ -236,11 +240,12 @@ func (s *Store) charge(e Event) error {
 
 // Get implements [backends.Store].
 func (s *Store) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
-	info, err := s.look(ctx, name)
+	stored, t, err := s.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	e := Event{Kind: EventGet, Name: fileName(name)}
+	info := s.describe(stored, t)
+	e := Event{Kind: EventGet, Name: name}
 	if !info.Readable() {
 		e.Outcome = refused
 		frozen := &backends.FrozenError{Name: name, Class: info.Class, State: info.State}
@@ -263,25 +268,13 @@ func (s *Store) Get(ctx context.Context, name string, offset, length int64) (io.
 	return body, nil
 }
 
-// look describes one file, without a bill.
-func (s *Store) look(ctx context.Context, name string) (backends.Info, error) {
-	info, err := s.files.Stat(ctx, name)
-	if err != nil {
-		return info, err
-	}
-	if err := s.thaws.refresh(); err != nil {
-		return backends.Info{}, err
-	}
-	return s.describe(info), nil
-}
-
 // Stat implements [backends.Store].
 func (s *Store) Stat(ctx context.Context, name string) (backends.Info, error) {
-	info, err := s.look(ctx, name)
+	stored, t, err := s.look(ctx, name)
 	if err != nil {
-		return info, err
+		return backends.Info{}, err
 	}
-	return info, s.charge(Event{Kind: EventStat, Name: fileName(name)})
+	return s.describe(stored, t), s.charge(Event{Kind: EventStat, Name: name})
 }
 
 // Delete implements [backends.Store].
@@ -304,7 +297,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[backends.Info
 				yield(backends.Info{}, err)
 				return
 			}
-			if !yield(s.describe(info), nil) {
+			if !yield(s.describe(info, s.thaws.of(info)), nil) {
 				return
 			}
 		}
@@ -314,121 +307,4 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[backends.Info
 			}
 		}
 	}
-}
-
-// Thaw implements [backends.Thawer], by the answers of cold-storage spec section
-// 4.2 and, for PCA, section 12.1.
-func (s *Store) Thaw(ctx context.Context, name string, req backends.ThawRequest) (backends.ThawOutcome, error) {
-	if _, ok := s.class.terms.Speeds[req.Speed]; s.class.terms.Cold && !ok {
-		return 0, fmt.Errorf("thaw %s: speed %q of class %s: %w", name, req.Speed, s.opts.Class, backends.ErrUnsupported)
-	}
-	var outcome backends.ThawOutcome
-	err := s.locked(func() error {
-		info, err := s.look(ctx, name)
-		if err != nil {
-			return err
-		}
-		outcome, err = s.thaw(info, req)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("thaw %s: %w", name, err)
-	}
-	return outcome, nil
-}
-
-// thaw answers a request for an existing file. The caller holds the lock.
-func (s *Store) thaw(info backends.Info, req backends.ThawRequest) (backends.ThawOutcome, error) {
-	file, err := s.files.Stat(context.Background(), info.Name)
-	if err != nil {
-		return 0, err
-	}
-	now := s.clock.Now()
-	was := s.thaws.of(info.Name, file.ModTime.UTC())
-	next := thaw{
-		Name: fileName(info.Name), Put: file.ModTime.UTC(), Ready: was.Ready, Until: was.Until,
-		Event: Event{At: now, Kind: EventThaw, Name: fileName(info.Name), Speed: req.Speed, Days: keepDays(req.Keep), Outcome: refused},
-	}
-	switch {
-	case !s.rate.take(now):
-		err = fmt.Errorf("more than %v requests a second: %w", s.opts.Rate, backends.ErrTransient)
-	case req.Speed == backends.Expedited && s.opts.RefuseExpedited && info.State != backends.Thawed:
-		err = backends.ErrNoCapacity
-	}
-	if err != nil {
-		return 0, errors.Join(err, s.thaws.add(next))
-	}
-	outcome := s.answer(info, req, was, &next)
-	next.Event.Outcome = outcome.String()
-	return outcome, s.thaws.add(next)
-}
-
-// answer decides what a request does, and writes it into next.
-func (s *Store) answer(info backends.Info, req backends.ThawRequest, was thaw, next *thaw) backends.ThawOutcome {
-	now := next.Event.At
-	ready := now.Add(takes(s.class.terms.Speeds[req.Speed], s.opts.Seed, req.Speed, info.Name, info.Size))
-	switch info.State {
-	case backends.Frozen:
-		next.Ready, next.Until = ready, s.until(ready, next.Event.Days)
-		next.Event.Bytes = info.Size
-		return backends.Started
-	case backends.Thawing:
-		if !s.class.terms.Upgrade || rank(req.Speed) <= rank(was.Event.Speed) || next.Event.Days != was.Event.Days {
-			next.Event.Speed = was.Event.Speed
-			next.Event.Days = was.Event.Days
-			return backends.Underway
-		}
-		if ready.Before(was.Ready) {
-			next.Ready = ready
-		}
-		next.Until = s.until(next.Ready, next.Event.Days)
-		next.Event.Bytes = info.Size
-		return backends.Upgraded
-	case backends.Thawed:
-		if !s.class.terms.Extend {
-			return backends.Unchanged
-		}
-		next.Until = s.until(now, next.Event.Days)
-		return backends.Extended
-	}
-	return backends.Online
-}
-
-// until returns the end of a thaw that is readable from a time on.
-func (s *Store) until(from time.Time, days int) time.Time {
-	if !s.class.terms.Keep {
-		return from.Add(s.class.readable)
-	}
-	return midnight(from.AddDate(0, 0, days))
-}
-
-// keepDays rounds up to whole days, at least one.
-func keepDays(keep time.Duration) int {
-	return max(1, int(math.Ceil(float64(keep)/float64(day))))
-}
-
-// bucket lets a number of requests through in a second. The caller of take
-// excludes others.
-type bucket struct {
-	perSecond float64 // 0 for any number
-	tokens    float64
-	filled    time.Time
-}
-
-func (b *bucket) take(now time.Time) bool {
-	if b.perSecond == 0 {
-		return true
-	}
-	full := math.Max(1, b.perSecond)
-	if b.filled.IsZero() {
-		b.tokens = full
-	} else {
-		b.tokens = math.Min(full, b.tokens+now.Sub(b.filled).Seconds()*b.perSecond)
-	}
-	b.filled = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -18,17 +17,9 @@ import (
 // line and only grow. A line without its end was cut off by the death of its
 // writer: readers leave it alone, the next writer removes it.
 
-// fileName is a name in a line: percent-encoded, since names are any bytes and
-// JSON is UTF-8.
-type fileName string
-
-func (n fileName) MarshalText() ([]byte, error) { return []byte(url.PathEscape(string(n))), nil }
-
-func (n *fileName) UnmarshalText(text []byte) error {
-	s, err := url.PathUnescape(string(text))
-	*n = fileName(s)
-	return err
-}
+// maxLine is more than a line can have: a path of 4096 bytes, percent-encoded,
+// and some numbers.
+const maxLine = 16 << 10
 
 // appendLines writes values to the end of the file at path. The caller holds
 // the lock.
@@ -106,7 +97,7 @@ func readLines[T any](path string, offset int64, apply func(T)) (int64, error) {
 // whole lines.
 func parseLines[T any](r io.Reader, apply func(T)) (int64, error) {
 	var done int64
-	br := bufio.NewReader(r)
+	br := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, err := br.ReadSlice('\n')
 		if err == io.EOF {

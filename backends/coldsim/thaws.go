@@ -13,11 +13,11 @@ import (
 // thaw is one answered thaw request: a line of the file "thaws", and the state
 // of its file from then on.
 type thaw struct {
-	Name  fileName  `json:"name"`
-	Event Event     `json:"event"` // as it is billed
-	Put   time.Time `json:"put"`   // date of the file, lest a thaw is taken for that of a newer one
-	// Ready and Until limit the time in which the file is readable. A thaw
-	// that was refused, or ended with its file, has neither.
+	Event Event     `json:"event"`         // as it is billed; with no Kind, the thaw ended with its file
+	Put   time.Time `json:"put,omitzero"`  // date of the file, lest a thaw is taken for that of a newer one
+	Speed rank      `json:"rank,omitzero"` // at which the file thaws or thawed
+	Days  int       `json:"days,omitempty"`
+	// Ready and Until limit the time in which the file is readable.
 	Ready time.Time `json:"ready,omitzero"`
 	Until time.Time `json:"until,omitzero"`
 }
@@ -56,19 +56,19 @@ func (ts *thaws) refresh() error {
 		switch {
 		case t.Event.Refused():
 		case t.Until.IsZero():
-			delete(ts.byName, string(t.Name))
+			delete(ts.byName, t.Event.Name)
 		default:
-			ts.byName[string(t.Name)] = t
+			ts.byName[t.Event.Name] = t
 		}
 	})
 	return err
 }
 
-// of returns the thaw of a file that was put at a time; the zero thaw for none.
-func (ts *thaws) of(name string, put time.Time) thaw {
+// of returns the thaw of a file; the zero thaw for none.
+func (ts *thaws) of(stored backends.Info) thaw {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if t, ok := ts.byName[name]; ok && t.Put.Equal(put) {
+	if t, ok := ts.byName[stored.Name]; ok && t.Put.Equal(stored.ModTime) {
 		return t
 	}
 	return thaw{}
@@ -82,11 +82,36 @@ func (ts *thaws) add(t thaw) error {
 	return ts.refresh()
 }
 
+// end forgets the thaw of a file that is replaced or deleted. The caller holds the
+// lock of the store.
+func (ts *thaws) end(stored backends.Info) error {
+	if err := ts.refresh(); err != nil {
+		return err
+	}
+	if ts.of(stored).Until.IsZero() {
+		return nil
+	}
+	return ts.add(thaw{Event: Event{Name: stored.Name}})
+}
+
+// rank orders the speeds, the slowest first.
+type rank int
+
+func rankOf(s backends.Speed) rank {
+	switch s {
+	case backends.SpeedStandard:
+		return 1
+	case backends.Expedited:
+		return 2
+	}
+	return 0
+}
+
 // takes returns how long the thaw of a file takes: somewhere between the typical
 // limits, always the same for one seed, speed and name.
-func takes(times backends.Times, seed int64, speed backends.Speed, name string, size int64) time.Duration {
+func takes(times backends.Times, seed int64, speed backends.Speed, stored backends.Info) time.Duration {
 	h := fnv.New64a()
-	for _, s := range []string{strconv.FormatInt(seed, 10), string(speed), name} {
+	for _, s := range []string{strconv.FormatInt(seed, 10), string(speed), stored.Name} {
 		h.Write([]byte(s))
 		h.Write([]byte{0})
 	}
@@ -95,8 +120,8 @@ func takes(times backends.Times, seed int64, speed backends.Speed, name string, 
 	x = (x ^ x>>32) * 0x9e3779b97f4a7c15
 	fraction := float64(x>>11) / (1 << 53)
 	d := times.Min + time.Duration(fraction*float64(times.Max-times.Min))
-	if speed == backends.Expedited && size >= expeditedSmall {
-		d += time.Duration(size/expeditedRate) * time.Second
+	if speed == backends.Expedited && stored.Size >= expeditedSmall {
+		d += time.Duration(stored.Size/expeditedRate) * time.Second
 	}
 	return d
 }

@@ -29,6 +29,8 @@ import (
 type Options struct {
 	// Clock dates the files; nil for the file system's own time.
 	Clock backends.Clock
+	// NoSync leaves it to the system when files reach the disk.
+	NoSync bool
 	// Commit, when not nil, surrounds the moment in which a file appears or is
 	// deleted. It calls do once, and returns its error.
 	Commit func(c Change, do func() error) error

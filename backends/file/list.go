@@ -83,6 +83,10 @@ func (l *lister) folder(folder string) error {
 		return nil // no name that begins so can exist
 	}
 	names, err := l.names(folder)
+	if folder != "." && errors.Is(absent(err), fs.ErrNotExist) {
+		l.vanished = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -107,10 +111,6 @@ func (l *lister) folder(folder string) error {
 func (l *lister) names(folder string) ([]string, error) {
 	d, err := l.root.Open(folder)
 	if err != nil {
-		if folder != "." && errors.Is(absent(err), fs.ErrNotExist) {
-			l.vanished = true
-			return nil, nil
-		}
 		return nil, err
 	}
 	defer d.Close()

@@ -56,7 +56,7 @@ func (s *Store) put(ctx context.Context, root *os.Root, name string, body io.Rea
 	s.sweep.Do(func() { sweep(root) })
 	tmp := temporary + "/" + rand.Text()
 	defer root.Remove(tmp) // fails when it was renamed
-	if err := write(root, tmp, verified); err != nil {
+	if err := s.write(root, tmp, verified); err != nil {
 		return backends.Info{}, err
 	}
 	err = s.opts.Commit(Change{Name: name}, func() error {
@@ -66,7 +66,7 @@ func (s *Store) put(ctx context.Context, root *os.Root, name string, body io.Rea
 				return err
 			}
 		}
-		return appear(root, tmp, name, opts.IfAbsent)
+		return s.appear(root, tmp, name, opts.IfAbsent)
 	})
 	if err != nil {
 		return backends.Info{}, err
@@ -74,8 +74,8 @@ func (s *Store) put(ctx context.Context, root *os.Root, name string, body io.Rea
 	return stat(root, name)
 }
 
-// write makes the file tmp of the whole body, forced to disk.
-func write(root *os.Root, tmp string, body io.Reader) (err error) {
+// write makes the file tmp of the whole body.
+func (s *Store) write(root *os.Root, tmp string, body io.Reader) (err error) {
 	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -85,8 +85,10 @@ func write(root *os.Root, tmp string, body io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if !s.opts.NoSync {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	fi, err := f.Stat()
 	if err == nil && fi.Size() != n {
@@ -96,27 +98,23 @@ func write(root *os.Root, tmp string, body io.Reader) (err error) {
 }
 
 // appear gives tmp its name, and returns when that is durable.
-func appear(root *os.Root, tmp, name string, ifAbsent bool) error {
+func (s *Store) appear(root *os.Root, tmp, name string, ifAbsent bool) error {
 	folder := path.Dir(name)
 	err := root.MkdirAll(folder, 0o700)
 	if err == nil {
-		err = rename(root, tmp, name, ifAbsent)
+		if ifAbsent {
+			err = renameNew(root, tmp, name)
+		} else {
+			err = root.Rename(tmp, name)
+		}
 	}
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR) {
 		return fmt.Errorf("a file and a folder cannot have the same name: %w", errors.Join(backends.ErrUnsupported, err))
 	}
-	if err != nil {
+	if err != nil || s.opts.NoSync {
 		return err
 	}
 	return syncFolder(root, folder)
-}
-
-// rename replaces name by tmp, or fails with fs.ErrExist.
-func rename(root *os.Root, tmp, name string, ifAbsent bool) error {
-	if !ifAbsent {
-		return root.Rename(tmp, name)
-	}
-	return root.Link(tmp, name) // tmp is removed by the caller
 }
 
 // syncFolder forces a folder's entries to disk. Windows has no such call.
