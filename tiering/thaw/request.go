@@ -24,7 +24,7 @@ type Request struct {
 	// Files in the order in which a restore consumes them, each name once.
 	Files  []*tiering.File
 	Stores []StoreTerms // by the index that tiering.Copy.Store uses
-	Now    time.Time // by the clock of the tiers
+	Now    time.Time    // by the clock of the tiers
 
 	// Speed fixes the speed; files in stores that do not offer it come by the
 	// next slower one. "" takes the cheapest way that meets the deadline.
