@@ -1,16 +1,19 @@
 // Package cachefile keeps derived data in files that show when they are damaged.
 //
-// A file is an S2 stream, which checks each of its chunks by CRC-32C, followed by
-// a footer that says what the file holds, what it was made from, and how many
-// bytes the stream must give: so a changed, a cut and a mistaken file are all
-// noticed. A file appears under its name only when it is whole. Whatever is
-// damaged is made again; nothing here is the only copy of anything.
+// A file is an S2 stream followed by a footer, which says what the file holds and
+// what it was made from, and has a CRC-32C of all before it. Open checks it, so
+// that a changed, a cut and a mistaken file are noticed before a byte is used:
+// the whole file is read once more for that, at the speed of memory for one that
+// the system still holds. A file appears under its name only when it is whole.
+// Whatever is damaged is made again; nothing here is the only copy of anything.
 package cachefile
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -25,7 +28,7 @@ var ErrDamaged = errors.New("cache file is damaged")
 const (
 	magic      = "isothrm1"
 	kindLen    = 8
-	footerLen  = len(magic) + kindLen + 8 + 8
+	footerLen  = len(magic) + kindLen + 8 + 4
 	blockBytes = 64 << 10 // merging hundreds of files must stay small
 )
 
@@ -36,22 +39,25 @@ const AnySource = -1
 // eight bytes.
 type Kind string
 
-func (k Kind) footer(source, size int64) []byte {
+// footer returns the footer of a file whose stream has the checksum sum.
+func (k Kind) footer(source int64, sum uint32) []byte {
 	b := make([]byte, 0, footerLen)
 	b = append(b, magic...)
 	b = append(b, k...)
 	b = append(b, make([]byte, kindLen-len(k))...)
 	b = binary.BigEndian.AppendUint64(b, uint64(source))
-	return binary.BigEndian.AppendUint64(b, uint64(size))
+	return binary.BigEndian.AppendUint32(b, crc32.Update(sum, castagnoli(), b))
 }
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // A Writer writes one file.
 type Writer struct {
 	path   string
 	kind   Kind
 	source int64
-	size   int64
 	tmp    *os.File
+	sum    hash.Hash32
 	s2     *s2.Writer
 }
 
@@ -66,16 +72,13 @@ func Create(path string, kind Kind, source int64) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create cache file: %w", err)
 	}
-	w := s2.NewWriter(tmp, s2.WriterBlockSize(blockBytes), s2.WriterConcurrency(1))
-	return &Writer{path: path, kind: kind, source: source, tmp: tmp, s2: w}, nil
+	w := &Writer{path: path, kind: kind, source: source, tmp: tmp, sum: crc32.New(castagnoli())}
+	w.s2 = s2.NewWriter(io.MultiWriter(tmp, w.sum), s2.WriterBlockSize(blockBytes), s2.WriterConcurrency(1))
+	return w, nil
 }
 
 // Write adds to the file.
-func (w *Writer) Write(p []byte) (int, error) {
-	n, err := w.s2.Write(p)
-	w.size += int64(n)
-	return n, err
-}
+func (w *Writer) Write(p []byte) (int, error) { return w.s2.Write(p) }
 
 // Commit gives the finished file its name, replacing an older one. A crash may
 // lose the new file, and leaves no damaged one unnoticed, so nothing waits for
@@ -84,7 +87,7 @@ func (w *Writer) Commit() error {
 	if err := w.s2.Close(); err != nil {
 		return fmt.Errorf("write cache file %s: %w", w.path, err)
 	}
-	if _, err := w.tmp.Write(w.kind.footer(w.source, w.size)); err != nil {
+	if _, err := w.tmp.Write(w.kind.footer(w.source, w.sum.Sum32())); err != nil {
 		return fmt.Errorf("write cache file %s: %w", w.path, err)
 	}
 	if err := w.tmp.Close(); err != nil {
@@ -102,17 +105,15 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// A Reader reads one file. At its end it has checked the whole file: io.EOF is
-// only returned for one that is sound.
+// A Reader reads one file, which was found sound when it was opened.
 type Reader struct {
-	path string
-	f    *os.File
-	s2   *s2.Reader
-	left int64
+	f  *os.File
+	s2 *s2.Reader
 }
 
 // Open opens a file of the given kind. The error is fs.ErrNotExist when there
-// is none, ErrDamaged when it is not one of this kind made from this source.
+// is none, ErrDamaged when it is not a whole one of this kind made from this
+// source.
 func Open(path string, kind Kind, source int64) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -121,7 +122,7 @@ func Open(path string, kind Kind, source int64) (*Reader, error) {
 	r, err := open(f, kind, source)
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("open cache file %s: %w", path, err)
 	}
 	return r, nil
 }
@@ -133,35 +134,28 @@ func open(f *os.File, kind Kind, source int64) (*Reader, error) {
 	}
 	stream := info.Size() - int64(footerLen)
 	if stream < 0 {
-		return nil, fmt.Errorf("%w: %s is too short", ErrDamaged, f.Name())
+		return nil, fmt.Errorf("%w: it is too short", ErrDamaged)
 	}
 	var footer [footerLen]byte
 	if _, err := f.ReadAt(footer[:], stream); err != nil {
-		return nil, fmt.Errorf("read cache file %s: %w", f.Name(), err)
+		return nil, err
 	}
-	size := int64(binary.BigEndian.Uint64(footer[footerLen-8:]))
 	if source == AnySource {
-		source = int64(binary.BigEndian.Uint64(footer[footerLen-16:]))
+		source = int64(binary.BigEndian.Uint64(footer[len(magic)+kindLen:]))
 	}
-	if string(footer[:]) != string(kind.footer(source, size)) || size < 0 {
-		return nil, fmt.Errorf("%w: %s is of another kind or source", ErrDamaged, f.Name())
+	sum := crc32.New(castagnoli())
+	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, stream)); err != nil {
+		return nil, err
 	}
-	s := s2.NewReader(io.LimitReader(f, stream), s2.ReaderMaxBlockSize(blockBytes), s2.ReaderAllocBlock(blockBytes))
-	return &Reader{path: f.Name(), f: f, s2: s, left: size}, nil
+	if string(footer[:]) != string(kind.footer(source, sum.Sum32())) {
+		return nil, fmt.Errorf("%w, or of another kind or source", ErrDamaged)
+	}
+	s := s2.NewReader(io.NewSectionReader(f, 0, stream), s2.ReaderMaxBlockSize(blockBytes), s2.ReaderAllocBlock(blockBytes))
+	return &Reader{f: f, s2: s}, nil
 }
 
 // Read implements io.Reader.
-func (r *Reader) Read(p []byte) (int, error) {
-	n, err := r.s2.Read(p)
-	r.left -= int64(n)
-	switch {
-	case r.left < 0, err == io.EOF && r.left > 0:
-		return n, fmt.Errorf("%w: %s has another length than its footer says", ErrDamaged, r.path)
-	case err != nil && err != io.EOF:
-		return n, fmt.Errorf("%w: %s: %w", ErrDamaged, r.path, err)
-	}
-	return n, err
-}
+func (r *Reader) Read(p []byte) (int, error) { return r.s2.Read(p) }
 
 // Close closes the file.
 func (r *Reader) Close() error { return r.f.Close() }

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/isotherm-backup/isotherm/engine/cachefile"
+	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/chain"
+	"github.com/isotherm-backup/isotherm/engine/manifest"
+	"github.com/isotherm-backup/isotherm/engine/pgp"
+	"github.com/isotherm-backup/isotherm/engine/sigtar"
+)
+
+// A derived is a kind of cached file: what its name ends in, what its bytes
+// are, and how they are made from the plain original.
+type derived struct {
+	suffix string
+	kind   cachefile.Kind
+	make   func(w io.Writer, plain io.Reader) error
+}
+
+// The cache holds manifests without the list of files in them, which may be
+// far longer than the rest and is not needed, and catalogs of signatures.
+func cachedManifests() derived { return derived{manifestSuffix, "manifst1", stripManifest} }
+func cachedCatalogs() derived  { return derived{catalogSuffix, catalog.Kind, buildCatalog} }
+
+func buildCatalog(w io.Writer, plain io.Reader) error {
+	return catalog.Build(catalog.NewWriter(w), sigtar.NewReader(plain))
+}
+
+// job is one original that the cache should hold.
+type job struct {
+	set  *chain.Set
+	file int
+
+	cached *cachefile.Reader
+	err    error
+}
+
+// ensure opens what the cache holds for each job, bringing first what it lacks.
+// A failure that concerns one original alone is left in its job.
+func (a *Archive) ensure(ctx context.Context, v *view, d derived, jobs []job) error {
+	var missing []*job
+	for i := range jobs {
+		j := &jobs[i]
+		j.cached, j.err = a.openCached(v, d, j.file)
+		if errors.Is(j.err, fs.ErrNotExist) || errors.Is(j.err, cachefile.ErrDamaged) {
+			missing = append(missing, j)
+		}
+	}
+	a.progress.Expect(StageSync, int64(len(missing)))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(syncStreams)
+	for _, j := range missing {
+		g.Go(func() error {
+			if j.err = a.bring(gctx, v, d, j.file); j.err == nil {
+				j.cached, j.err = a.openCached(v, d, j.file)
+			}
+			a.progress.Add(StageSync, 1)
+			if general(j.err) {
+				return j.err
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// general reports whether an error will meet every other file as well.
+func general(err error) bool {
+	return errors.Is(err, pgp.ErrPassphrase) || errors.Is(err, pgp.ErrNoKey) || errors.Is(err, errNoKeys) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func (a *Archive) cachePath(v *view, d derived, file int) string {
+	return filepath.Join(a.cacheDir(), v.name(file)+d.suffix)
+}
+
+// openCached opens what the cache holds for a file. A file that grew or shrank
+// in the store since is taken for a new one.
+func (a *Archive) openCached(v *view, d derived, file int) (*cachefile.Reader, error) {
+	source := int64(cachefile.AnySource)
+	if f := v.file(file); f != nil {
+		source = f.Size
+	}
+	return cachefile.Open(a.cachePath(v, d, file), d.kind, source)
+}
+
+// bring reads one original and caches what is made from it. Nothing is cached
+// before the original was read to its end, and so was checked.
+func (a *Archive) bring(ctx context.Context, v *view, d derived, file int) error {
+	f := v.file(file)
+	if f == nil {
+		return fmt.Errorf("cached copy of %s is damaged, and its store could not be listed: %w", v.name(file), fs.ErrNotExist)
+	}
+	a.log.DebugContext(ctx, "read into the cache", "file", f.Name)
+	stored, err := a.tiers.Get(ctx, f.Name, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer stored.Close()
+	plain, err := a.open(ctx, f.Name, stored)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	w, err := cachefile.Create(a.cachePath(v, d, file), d.kind, f.Size)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := d.make(w, plain); err != nil {
+		return fmt.Errorf("read %s: %w", f.Name, err)
+	}
+	if _, err := io.Copy(io.Discard, plain); err != nil {
+		return err
+	}
+	return w.Commit()
+}
+
+// syncManifests brings the manifests of all sets.
+func (a *Archive) syncManifests(ctx context.Context, v *view) error {
+	var jobs []job
+	for s := range v.sets {
+		if s.Manifest != chain.NoFile && !s.Partial {
+			jobs = append(jobs, job{set: s, file: s.Manifest})
+		}
+	}
+	defer closeAll(jobs)
+	if err := a.ensure(ctx, v, cachedManifests(), jobs); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j.err != nil {
+			a.log.WarnContext(ctx, "a manifest cannot be read", "file", v.name(j.file), "err", j.err)
+			v.unreadable[j.set] = j.err
+		}
+	}
+	return nil
+}
+
+// catalogs opens the catalogs of sets, bringing first what the cache lacks. The
+// caller closes the jobs it gets.
+func (a *Archive) catalogs(ctx context.Context, v *view, sets []*chain.Set) ([]job, []*catalog.Reader, error) {
+	jobs := make([]job, len(sets))
+	for i, s := range sets {
+		if s.Signature == chain.NoFile {
+			return nil, nil, fmt.Errorf("the signature of the set of %s is in no store; without it nothing can be listed or planned", stamp(s.End))
+		}
+		jobs[i] = job{set: s, file: s.Signature}
+	}
+	a.fetching.Lock()
+	defer a.fetching.Unlock()
+	if err := a.ensure(ctx, v, cachedCatalogs(), jobs); err != nil {
+		return jobs, nil, err
+	}
+	var errs []error
+	readers := make([]*catalog.Reader, len(jobs))
+	for i, j := range jobs {
+		errs = append(errs, j.err)
+		readers[i] = catalog.NewReader(j.cached)
+	}
+	return jobs, readers, errors.Join(errs...)
+}
+
+func closeAll(jobs []job) {
+	for _, j := range jobs {
+		if j.cached != nil {
+			j.cached.Close()
+		}
+	}
+}
