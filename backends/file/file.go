@@ -159,11 +159,13 @@ func (s *Store) root() (*os.Root, error) {
 		return nil, fs.ErrClosed
 	}
 	root, err := os.OpenRoot(s.dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("directory %s does not exist (make it, or mount its disk): %w", s.dir, backends.ErrNoStore)
-	case errors.Is(err, syscall.ENOTDIR):
-		return nil, fmt.Errorf("%s is not a directory: %w", s.dir, backends.ErrNoStore)
+	}
+	if err != nil {
+		if fi, statErr := os.Stat(s.dir); statErr == nil && !fi.IsDir() {
+			return nil, fmt.Errorf("%s is not a directory: %w", s.dir, backends.ErrNoStore)
+		}
 	}
 	return root, err
 }

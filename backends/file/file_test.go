@@ -25,6 +25,7 @@ func open(t *testing.T, dir string) *file.Store {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Harness{
+		Many:   1500,
 		Open:   func(t *testing.T) backends.Store { return open(t, t.TempDir()) },
 		Reopen: func(t *testing.T, s backends.Store) backends.Store { return open(t, s.(*file.Store).Dir()) },
 		Remove: func(t *testing.T, s backends.Store) {

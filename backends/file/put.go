@@ -39,9 +39,6 @@ func (s *Store) Put(ctx context.Context, name string, body io.Reader, opts backe
 		}
 	}
 	info, err := s.put(ctx, root, name, body, opts)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		err = fmt.Errorf("the disk of %s is full: %w", s.dir, err)
-	}
 	return info, wrap("put", name, err)
 }
 
@@ -81,13 +78,13 @@ func (s *Store) write(root *os.Root, tmp string, body io.Reader) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	n, err := io.CopyBuffer(struct{ io.Writer }{f}, body, make([]byte, bufferSize))
+	n, err := io.CopyBuffer(disk{f, s.dir}, body, make([]byte, bufferSize))
 	if err != nil {
 		return err
 	}
 	if !s.opts.NoSync {
 		if err := f.Sync(); err != nil {
-			return err
+			return full(s.dir, err)
 		}
 	}
 	fi, err := f.Stat()
@@ -97,24 +94,52 @@ func (s *Store) write(root *os.Root, tmp string, body io.Reader) (err error) {
 	return err
 }
 
+// disk writes to a file in a store's directory. Unlike that of a body which was
+// spooled elsewhere, its lack of space is named as the store's.
+type disk struct {
+	file io.Writer
+	dir  string
+}
+
+func (d disk) Write(p []byte) (int, error) {
+	n, err := d.file.Write(p)
+	return n, full(d.dir, err)
+}
+
+func full(dir string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("the disk of %s is full: %w", dir, err)
+	}
+	return err
+}
+
 // appear gives tmp its name, and returns when that is durable.
 func (s *Store) appear(root *os.Root, tmp, name string, ifAbsent bool) error {
 	folder := path.Dir(name)
-	err := root.MkdirAll(folder, 0o700)
-	if err == nil {
-		if ifAbsent {
-			err = renameNew(root, tmp, name)
-		} else {
-			err = root.Rename(tmp, name)
-		}
+	if err := root.MkdirAll(folder, 0o700); err != nil {
+		return clash(err)
 	}
-	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR) {
-		return fmt.Errorf("a file and a folder cannot have the same name: %w", errors.Join(backends.ErrUnsupported, err))
+	var err error
+	if ifAbsent {
+		err = renameNew(root, tmp, name)
+	} else {
+		err = clash(root.Rename(tmp, name))
 	}
 	if err != nil || s.opts.NoSync {
 		return err
 	}
 	return syncFolder(root, folder)
+}
+
+// clash explains the errors of a folder where a file should be, and the reverse.
+// They must not look like fs.ErrExist.
+func clash(err error) error {
+	for _, kind := range []error{fs.ErrExist, syscall.ENOTDIR, syscall.EISDIR} {
+		if errors.Is(err, kind) {
+			return fmt.Errorf("%w: a directory cannot hold a file and a folder of the same name (%v)", backends.ErrUnsupported, err)
+		}
+	}
+	return err
 }
 
 // syncFolder forces a folder's entries to disk. Windows has no such call.
