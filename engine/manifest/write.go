@@ -1,0 +1,82 @@
+package manifest
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// Write writes a manifest byte for byte as duplicity does while it makes a
+// backup: the list of files comes last. Without Files, there is no list.
+func Write(w io.Writer, m *Manifest) error {
+	buf := appendHeader(nil, m)
+	for i := range m.Volumes {
+		buf = appendVolume(buf, &m.Volumes[i])
+		if len(buf) < maxLine {
+			continue
+		}
+		if err := flush(w, &buf); err != nil {
+			return err
+		}
+	}
+	if m.Files != nil {
+		buf = fmt.Appendf(buf, "Filelist %d\n", len(m.Files))
+	}
+	for _, f := range m.Files {
+		buf = fmt.Appendf(buf, "    %-7s  ", f.Change)
+		buf = append(appendQuoted(buf, f.Path), '\n')
+		if len(buf) < maxLine {
+			continue
+		}
+		if err := flush(w, &buf); err != nil {
+			return err
+		}
+	}
+	return flush(w, &buf)
+}
+
+func flush(w io.Writer, buf *[]byte) error {
+	if _, err := w.Write(*buf); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	*buf = (*buf)[:0]
+	return nil
+}
+
+func appendHeader(dst []byte, m *Manifest) []byte {
+	if m.Hostname != "" {
+		dst = append(append(dst, "Hostname "...), m.Hostname...)
+		dst = append(dst, '\n')
+	}
+	if m.Localdir != "" {
+		dst = appendQuoted(append(dst, "Localdir "...), m.Localdir)
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+func appendVolume(dst []byte, v *Volume) []byte {
+	dst = fmt.Appendf(dst, "Volume %d:\n", v.Number)
+	dst = appendBound(append(dst, "    StartingPath   "...), v.Start)
+	dst = appendBound(append(dst, "    EndingPath     "...), v.End)
+	for _, h := range v.Hashes {
+		dst = fmt.Appendf(dst, "    Hash %s %s\n", h.Algorithm, h.Sum)
+	}
+	return dst
+}
+
+// appendBound ends in two spaces when there is no number of a part.
+func appendBound(dst []byte, b Bound) []byte {
+	if b.Path == "" {
+		dst = append(dst, '.')
+	} else {
+		dst = appendQuoted(dst, b.Path)
+	}
+	dst = append(dst, ' ')
+	if b.Block == 0 {
+		dst = append(dst, ' ')
+	} else {
+		dst = strconv.AppendInt(dst, int64(b.Block), 10)
+	}
+	return append(dst, '\n')
+}
