@@ -13,7 +13,6 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/cachefile"
 	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/chain"
-	"github.com/isotherm-backup/isotherm/engine/manifest"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/engine/sigtar"
 )

@@ -154,13 +154,15 @@ func (k *collector) sortVolumes(s *Set) {
 	slices.SortFunc(s.volumes, func(a, b volume) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.file, b.file))
 	})
-	s.volumes = slices.Clip(slices.CompactFunc(s.volumes, func(a, b volume) bool {
-		if a.number != b.number {
-			return false
+	kept := s.volumes[:0]
+	for i, v := range s.volumes {
+		if i > 0 && v.number == kept[len(kept)-1].number {
+			k.duplicates = append(k.duplicates, int(v.file))
+			continue
 		}
-		k.duplicates = append(k.duplicates, int(b.file))
-		return true
-	}))
+		kept = append(kept, v)
+	}
+	s.volumes = slices.Clip(kept)
 }
 
 // place puts a complete set into the first chain that takes it. Sets come in
@@ -191,7 +193,10 @@ func (k *collector) signatureChains(c *Collection) []time.Time {
 			increments = append(increments, g)
 		}
 	}
-	slices.SortStableFunc(increments, func(a, b signature) int { return a.start.Compare(b.start) })
+	slices.SortStableFunc(increments, func(a, b signature) int {
+		// A later run from the same base is preferred, as for sets.
+		return cmp.Or(a.start.Compare(b.start), b.end.Compare(a.end))
+	})
 	for _, g := range increments {
 		i := slices.IndexFunc(ends, g.start.Equal)
 		if i < 0 {
@@ -217,7 +222,9 @@ func (k *collector) attach(g signature) {
 }
 
 // pair looks for signatures that end where the last chain ends. If they end one
-// set before it, that set is incomplete: its data is to be backed up again.
+// set before it, that set is incomplete: its data is to be backed up again. Not
+// so when the set before is the full one, since duplicity compares ends, and a
+// full set has none there (dup_collections.py, set_matched_chain_pair).
 func (c *Collection) pair(signatureEnds []time.Time) {
 	if len(c.Chains) == 0 {
 		return
@@ -229,7 +236,7 @@ func (c *Collection) pair(signatureEnds []time.Time) {
 			c.Active = last
 			return
 		}
-		if n >= 2 && end.Equal(last.Sets[n-2].End) {
+		if n >= 3 && end.Equal(last.Sets[n-2].End) {
 			c.Incomplete = append(c.Incomplete, last.Sets[n-1])
 			last.Sets = last.Sets[:n-1]
 			c.Active = last
