@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/engine/manifest"
+)
+
+// A volumeStore is where volumes are read from: the tiered store.
+type volumeStore interface {
+	// Get reads from the cheapest copy that is readable.
+	Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
+	// GetFrom reads from one store.
+	GetFrom(ctx context.Context, store, name string, offset, length int64) (io.ReadCloser, error)
+	Stores() []string
+}
+
+// A volumeFile is a volume as the stores and its manifest know it.
+type volumeFile struct {
+	Name string
+	Size int64 // bytes as stored
+	Hash manifest.Hash
+	// Missing says what is missing where, when no store has it.
+	Missing error
+}
+
+// hasher returns what computes the checksum that the manifest has of a stored
+// volume, and whether there is one to compare with. duplicity writes SHA1 and
+// reads MD5 as well (archive format, section 3).
+func (v *volumeFile) hasher() (hash.Hash, bool) {
+	switch v.Hash.Algorithm {
+	case "SHA1":
+		return sha1.New(), true
+	case "MD5":
+		return md5.New(), true
+	}
+	return sha1.New(), false
+}
+
+// A DamagedError says that a copy of a volume is not what its manifest says.
+type DamagedError struct {
+	Name      string
+	Store     string // "" when it is not known which store answered
+	Algorithm string
+	Sum       string // of what was read
+	Want      string // by the manifest
+	Size      int64  // bytes that were read
+}
+
+func (e *DamagedError) Error() string {
+	where := ""
+	if e.Store != "" {
+		where = " in " + e.Store
+	}
+	return fmt.Sprintf("%s%s is damaged: %s of its %d bytes is %s, the manifest says %s", e.Name, where, e.Algorithm, e.Size, e.Sum, e.Want)
+}
+
+// Is reports that a DamagedError is a backends.ErrCorrupt.
+func (e *DamagedError) Is(target error) bool { return target == backends.ErrCorrupt }
+
+// A VolumeError says that a volume cannot be used from any of its copies.
+type VolumeError struct {
+	Name string
+	Err  error
+}
+
+func (e *VolumeError) Error() string { return fmt.Sprintf("volume %s: %v", e.Name, e.Err) }
+
+// Unwrap returns what is wrong with it.
+func (e *VolumeError) Unwrap() error { return e.Err }
+
+// fetch brings a volume into the spool, from whichever copy agrees with the
+// manifest. The error is a *VolumeError when no copy does, and another fetch
+// would not change that; a backends.ErrFrozen when it can be read later.
+func (w *worker) fetch(ctx context.Context, v *volumeFile) error {
+	if v.Missing != nil {
+		return &VolumeError{v.Name, v.Missing}
+	}
+	err := w.fetchFrom(ctx, "", v)
+	if err == nil || !w.another(ctx, err) {
+		return err
+	}
+	errs := []error{err}
+	for _, store := range w.source.Stores() {
+		err := w.fetchFrom(ctx, store, v)
+		if err == nil {
+			w.damaged(errs...)
+			return nil
+		}
+		if !w.another(ctx, err) {
+			return err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return verdict(v.Name, errs)
+}
+
+// verdict decides what it means that no copy of a volume could be read. One
+// that answers later is more than one that is damaged.
+func verdict(name string, errs []error) error {
+	for _, err := range errs {
+		if errors.Is(err, backends.ErrFrozen) {
+			return err
+		}
+	}
+	for _, err := range errs {
+		if !errors.Is(err, backends.ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("fetch volume %s: %w", name, errors.Join(errs...))
+		}
+	}
+	if len(errs) > 1 {
+		errs = errs[1:] // the first one only lacks the store's name
+	}
+	return &VolumeError{name, errors.Join(errs...)}
+}
+
+// another reports whether another copy may help: not when the fault lies here.
+func (w *worker) another(ctx context.Context, err error) bool {
+	_, local := errors.AsType[*spoolError](err)
+	return ctx.Err() == nil && !local
+}
+
+// spoolError is an error in writing the spool.
+type spoolError struct{ err error }
+
+func (e *spoolError) Error() string { return fmt.Sprintf("spool volume: %v", e.err) }
+func (e *spoolError) Unwrap() error { return e.err }
+
+// fetchFrom brings a volume from one store, or from any if store is "".
+func (w *worker) fetchFrom(ctx context.Context, store string, v *volumeFile) error {
+	var body io.ReadCloser
+	var err error
+	if store == "" {
+		body, err = w.source.Get(ctx, v.Name, 0, -1)
+	} else {
+		body, err = w.source.GetFrom(ctx, store, v.Name, 0, -1)
+	}
+	if err != nil {
+		return err
+	}
+	sum, known := v.hasher()
+	size, err := w.fill(body, sum)
+	if err = errors.Join(err, body.Close()); err != nil {
+		return fmt.Errorf("read %s: %w", v.Name, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); known && got != v.Hash.Sum {
+		return &DamagedError{Name: v.Name, Store: store, Algorithm: v.Hash.Algorithm, Sum: got, Want: v.Hash.Sum, Size: size}
+	}
+	return nil
+}
+
+// fill writes a body to the spool, from its beginning.
+func (w *worker) fill(body io.Reader, sum hash.Hash) (int64, error) {
+	w.size = 0
+	for {
+		n, err := body.Read(w.buf)
+		if n > 0 {
+			sum.Write(w.buf[:n])
+			if _, err := w.spool.WriteAt(w.buf[:n], w.size); err != nil {
+				return w.size, &spoolError{err}
+			}
+			w.size += int64(n)
+			w.progress.Add(StageFetch, int64(n))
+		}
+		if err == io.EOF {
+			return w.size, nil
+		}
+		if err != nil {
+			return w.size, err
+		}
+	}
+}
+
+// release gives the spool's space back.
+func (w *worker) release() error {
+	w.size = 0
+	if err := w.spool.Truncate(0); err != nil && !errors.Is(err, os.ErrClosed) {
+		return &spoolError{err}
+	}
+	return nil
+}

@@ -1,0 +1,348 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/need"
+)
+
+// Folders in the staging.
+const (
+	workName   = "work"   // of each worker
+	cutName    = "cut"    // contents in several volumes
+	basesName  = "base"   // contents that deltas build on
+	failedName = "failed" // an empty file for each path that was reported
+)
+
+// checkpointInterval is how often what has been restored is made durable and
+// written down. A restore that is killed repeats at most what came after.
+const checkpointInterval = 10 * time.Second
+
+// prefetch is how many volumes are fetched ahead of those being applied.
+const prefetch = 2
+
+// Arrivals says which volumes can be read; a thaw job does.
+type Arrivals interface {
+	// Readable yields each name once, as soon as it is readable. A name that
+	// turns out not to be is expected again from another call.
+	Readable(ctx context.Context) iter.Seq2[string, error]
+	// Done says that the volume has been read and is not needed any more.
+	Done(name string)
+}
+
+// A sink takes what a restore has made of regular files.
+type sink interface {
+	// placer returns a placer for the use of one worker.
+	placer() placer
+}
+
+// A placer takes finished files out of the staging.
+type placer interface {
+	// place gives the file its metadata and its name. It owns the file, open
+	// or not.
+	place(e *catalog.Entry, s staged) error
+	Close() error
+}
+
+// A restorer carries out one restore: it reads volumes and hands the contents of
+// files to a sink.
+type restorer struct {
+	source   volumeStore
+	open     func(ctx context.Context, name string, r io.Reader) (io.ReadCloser, error)
+	set      *need.Set
+	files    []volumeFile // by place in the need set
+	arrivals Arrivals
+	sink     sink
+	progress Progress
+	decoders *semaphore.Weighted // how many volumes are decoded at once
+	parallel int
+	interval time.Duration // between checkpoints
+
+	staging *os.Root
+	journal *journal
+	cutDir  *folder
+	bases   *bases
+	cuts    *cuts
+	queue   *queue
+
+	mu      sync.Mutex // guards what follows
+	report  *RestoreReport
+	pending []finished // not in the journal yet
+}
+
+// finished is a volume that was applied.
+type finished struct {
+	volume int
+	pieces []piece
+}
+
+// run reads all volumes that are not in the journal yet. When it fails, what
+// was done is kept for another run.
+func (r *restorer) run(ctx context.Context) error {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	release := context.AfterFunc(gctx, r.queue.stop)
+	defer release()
+	background, done := context.WithCancel(gctx)
+	defer done()
+	g.Go(func() error { return r.receive(background) })
+	g.Go(func() error { return r.checkpoints(background) })
+	workers, wctx := errgroup.WithContext(gctx)
+	for n := range r.parallel + prefetch {
+		workers.Go(func() error { return r.work(wctx, n) })
+	}
+	g.Go(func() error {
+		defer done()
+		return workers.Wait()
+	})
+	err := g.Wait()
+	// Spools are gone by now, so even on a full disk there is room for this.
+	err = errors.Join(err, r.checkpoint(), r.cutDir.Close(), r.bases.dir.Close())
+	if err == nil {
+		err = r.waiting()
+	}
+	return err
+}
+
+// prepare brings the staging into the state in which the journal left it.
+func (r *restorer) prepare() error {
+	for _, name := range []string{workName, failedName} {
+		if err := r.staging.RemoveAll(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{workName, failedName, cutName, basesName} {
+		if err := r.staging.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	var err error
+	if r.cutDir, err = r.stagingFolder(cutName); err != nil {
+		return err
+	}
+	dir, err := r.stagingFolder(basesName)
+	if err != nil {
+		return errors.Join(err, r.cutDir.Close())
+	}
+	r.bases = &bases{dir}
+	r.cuts = newCuts(r.journal.lines)
+	r.queue = newQueue(len(r.files), r.set.After)
+	for _, line := range r.journal.lines {
+		if line.Volume != nil && *line.Volume >= 0 && *line.Volume < len(r.files) {
+			r.queue.settle(*line.Volume)
+			r.arrivals.Done(r.files[*line.Volume].Name)
+			r.report.Resumed++
+		}
+	}
+	for i, f := range r.files {
+		if !r.queue.isSettled(i) {
+			r.progress.Expect(StageFetch, f.Size)
+		}
+	}
+	return nil
+}
+
+func (r *restorer) stagingFolder(name string) (*folder, error) {
+	root, err := r.staging.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	return openFolder(root, name)
+}
+
+// receive hands volumes to the queue as they become readable. Volumes that froze
+// again before they were read are waited for once more, as long as that gets
+// the restore on.
+func (r *restorer) receive(ctx context.Context) error {
+	defer r.queue.end()
+	byName := make(map[string]int, len(r.files))
+	for i, f := range r.files {
+		if f.Missing != nil {
+			r.queue.arrive(i) // to fail in its turn
+			continue
+		}
+		byName[f.Name] = i
+	}
+	for before := -1; r.queue.left() > 0; {
+		for name, err := range r.arrivals.Readable(ctx) {
+			if err != nil {
+				return r.unlessDone(ctx, fmt.Errorf("wait for volumes: %w", err))
+			}
+			if i, ok := byName[name]; ok {
+				r.queue.arrive(i)
+			}
+		}
+		now := r.queue.rest()
+		if now == before || ctx.Err() != nil {
+			return nil
+		}
+		before = now
+	}
+	return nil
+}
+
+// unlessDone drops an error that comes from having no more work.
+func (r *restorer) unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil && r.queue.left() == 0 {
+		return nil
+	}
+	return err
+}
+
+// checkpoints writes down what is finished, now and then.
+func (r *restorer) checkpoints(ctx context.Context) error {
+	tick := time.NewTicker(r.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := r.checkpoint(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// checkpoint makes durable what is finished, writes it down, and lets go of what
+// it was made from.
+func (r *restorer) checkpoint() error {
+	r.mu.Lock()
+	batch := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := syncTree(r.cutDir.self); err != nil {
+		return err
+	}
+	records := make([]any, len(batch))
+	for i, f := range batch {
+		records[i] = journalLine{Volume: &f.volume, Pieces: f.pieces}
+	}
+	if err := r.journal.write(records...); err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	for _, f := range batch {
+		if err := r.consumed(f); err != nil {
+			return err
+		}
+		r.arrivals.Done(r.files[f.volume].Name)
+	}
+	return nil
+}
+
+// consumed removes the bases and deltas that a finished volume has made use of.
+func (r *restorer) consumed(f finished) error {
+	whole := make(map[string]bool) // contents in several volumes, of which this was the last
+	for _, p := range f.pieces {
+		if r.cuts.written(p) {
+			whole[p.Key] = true
+		}
+	}
+	for m, err := range r.set.Members(f.volume) {
+		if err != nil {
+			return err
+		}
+		if m.Step == 0 {
+			continue
+		}
+		if m.First < m.Last {
+			if !whole[contentKey(m)] {
+				continue
+			}
+			if err := removeIfThere(r.cutDir.root, contentKey(m)); err != nil {
+				return err
+			}
+		}
+		if err := r.bases.remove(stepKey(m.Path, m.Step-1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work takes volumes from the queue until there are no more.
+func (r *restorer) work(ctx context.Context, n int) error {
+	w, err := r.newWorker(n)
+	if err != nil {
+		return err
+	}
+	for {
+		i, ok := r.queue.take()
+		if !ok {
+			return errors.Join(ctx.Err(), w.close())
+		}
+		if err := w.volume(ctx, i); err != nil {
+			return errors.Join(err, w.close())
+		}
+	}
+}
+
+// volume fetches and applies one volume.
+func (w *worker) volume(ctx context.Context, i int) error {
+	err := w.fetch(ctx, &w.files[i])
+	if errors.Is(err, backends.ErrFrozen) {
+		w.frozen(err)
+		w.queue.giveBack(i, false)
+		return w.release()
+	}
+	if bad, ok := errors.AsType[*VolumeError](err); ok {
+		return w.failVolume(i, bad)
+	}
+	if err != nil {
+		return err
+	}
+	if !w.queue.await(i) {
+		w.queue.giveBack(i, true)
+		return w.release()
+	}
+	if err := w.decoders.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	pieces, err := w.apply(ctx, i)
+	w.decoders.Release(1)
+	if bad, ok := errors.AsType[*VolumeError](err); ok {
+		return w.failVolume(i, bad)
+	}
+	if err != nil {
+		return fmt.Errorf("restore from %s: %w", w.files[i].Name, err)
+	}
+	w.finish(finished{i, pieces})
+	w.queue.settle(i)
+	return w.release()
+}
+
+// failVolume reports everything that was to come from a volume, and goes on
+// without it.
+func (w *worker) failVolume(i int, err *VolumeError) error {
+	w.mu.Lock()
+	w.report.Volumes = append(w.report.Volumes, err)
+	w.mu.Unlock()
+	for m, memberErr := range w.set.Members(i) {
+		if memberErr != nil {
+			return memberErr
+		}
+		w.fail(m, err)
+	}
+	w.arrivals.Done(w.files[i].Name)
+	w.queue.settle(i)
+	return w.release()
+}

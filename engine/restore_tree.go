@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/index"
+)
+
+// restoredPath returns the path that an entry is restored to. In a set in GNU
+// format names lost bytes, and duplicity restores what is left of them; so do
+// we, for the same tree (archive format, section 4.2).
+func restoredPath(e *catalog.Entry) string {
+	if e.GNU {
+		return index.LossyPath(e.Path)
+	}
+	return e.Path
+}
+
+// A tree is the destination of a restore.
+type tree struct {
+	root *os.Root
+	meta *metadata
+	fail func(path string, err error)
+	// made and skipped count paths.
+	made, skipped int64
+}
+
+// entries is a list of what is restored, in the archive's order.
+type entries = iter.Seq2[*catalog.Entry, error]
+
+// skeleton makes everything that needs no volume: directories, which nobody
+// else can look into before the end, links, fifos, devices and empty files.
+func (t *tree) skeleton(ctx context.Context, list entries) error {
+	w := &walker{root: t.root}
+	for e, err := range list {
+		if err != nil {
+			return errors.Join(err, w.Close())
+		}
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), w.Close())
+		}
+		if e.Type == index.Regular && !e.Empty() {
+			continue
+		}
+		if err := t.bone(w, e); err != nil {
+			return errors.Join(err, w.Close())
+		}
+	}
+	return w.Close()
+}
+
+// bone makes one path. It returns only errors that end the restore.
+func (t *tree) bone(w *walker, e *catalog.Entry) error {
+	err := t.make(w, e)
+	switch {
+	case err == nil:
+		t.made++
+	case isFull(err):
+		return err
+	case isDevice(e) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported)):
+		t.skipped++
+	default:
+		t.fail(e.Path, err)
+	}
+	return nil
+}
+
+// isDevice reports whether making a path takes rights, or a system, that a user
+// may lack.
+func isDevice(e *catalog.Entry) bool {
+	return e.Type == index.Fifo || e.Type == index.CharDevice || e.Type == index.BlockDevice
+}
+
+func (t *tree) make(w *walker, e *catalog.Entry) error {
+	path := restoredPath(e)
+	if path == "" {
+		return t.rootIsDirectory(e)
+	}
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	parent, name := split(path)
+	dir, err := w.open(parent)
+	if err != nil {
+		return err
+	}
+	if e.Type == index.Directory {
+		return makeDir(dir.root, name)
+	}
+	if err := t.makeLeaf(dir, name, e); err != nil {
+		return err
+	}
+	return t.meta.path(dir, name, &e.Entry)
+}
+
+// rootIsDirectory refuses a backup of a single file, of which there is no name.
+func (t *tree) rootIsDirectory(e *catalog.Entry) error {
+	if e.Type == index.Directory {
+		return nil
+	}
+	return fmt.Errorf("the backup's root is a %s: %w", e.Type, errors.ErrUnsupported)
+}
+
+// makeLeaf makes what is no directory in the place of what had its name.
+func (t *tree) makeLeaf(dir *folder, name string, e *catalog.Entry) error {
+	err := create(dir, name, e)
+	if errors.Is(err, fs.ErrExist) {
+		if err := dir.root.Remove(name); err != nil {
+			return err
+		}
+		err = create(dir, name, e)
+	}
+	return err
+}
+
+func create(dir *folder, name string, e *catalog.Entry) error {
+	switch e.Type {
+	case index.Symlink:
+		return dir.root.Symlink(e.Target, name)
+	case index.Regular:
+		f, err := dir.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	case index.Fifo, index.CharDevice, index.BlockDevice:
+		return makeNode(dir, name, &e.Entry)
+	}
+	return fmt.Errorf("%s: %w", e.Type, errors.ErrUnsupported)
+}
+
+// directories gives directories their metadata, each when everything below it
+// stands: a directory may be closed to its own owner, and its time changes with
+// every name in it.
+func (t *tree) directories(ctx context.Context, list entries, withRoot bool) error {
+	w := &walker{root: t.root}
+	var open []*catalog.Entry // each below the one before
+	leave := func(past string, all bool) error {
+		for len(open) > 0 {
+			last := open[len(open)-1]
+			if !all && index.Contains(last.Path, past) {
+				return nil
+			}
+			open = open[:len(open)-1]
+			if err := t.directory(w, last, withRoot); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for e, err := range list {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = leave(e.Path, false)
+		}
+		if err != nil {
+			return errors.Join(err, w.Close())
+		}
+		if e.Type == index.Directory {
+			open = append(open, e)
+		}
+	}
+	return errors.Join(leave("", true), w.Close())
+}
+
+// directory gives one directory its metadata. What is no directory was reported
+// when it could not be made.
+func (t *tree) directory(w *walker, e *catalog.Entry, withRoot bool) error {
+	path := restoredPath(e)
+	parent, name := split(path)
+	if path == "" {
+		if !withRoot {
+			return nil
+		}
+		name = "."
+	} else if checkPath(path) != nil {
+		return nil
+	}
+	dir, err := w.open(parent)
+	if err == nil {
+		var info fs.FileInfo
+		if info, err = dir.root.Lstat(name); err == nil && !info.IsDir() {
+			return nil
+		}
+	}
+	if err == nil {
+		err = t.meta.path(dir, name, &e.Entry)
+	}
+	if err == nil || isFull(err) {
+		return err
+	}
+	t.fail(e.Path, err)
+	return nil
+}
+
+func (t *tree) placer() placer { return &treePlacer{t, walker{root: t.root}} }
+
+// treePlacer moves files to their places in a tree.
+type treePlacer struct {
+	tree *tree
+	walk walker
+}
+
+func (p *treePlacer) Close() error { return p.walk.Close() }
+
+func (p *treePlacer) place(e *catalog.Entry, s staged) error {
+	err := p.tree.meta.file(s.f, &e.Entry)
+	if syncEach && err == nil {
+		err = s.f.Sync()
+	}
+	if err = errors.Join(err, s.f.Close()); err == nil {
+		err = setTime(s.dir, s.name, time.Unix(e.ModTime, 0))
+	}
+	if err == nil {
+		err = p.move(restoredPath(e), s)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(s.dir.root, s.name))
+	}
+	return nil
+}
+
+func (p *treePlacer) move(path string, s staged) error {
+	if path == "" {
+		return fmt.Errorf("the backup's root is a file: %w", errors.ErrUnsupported)
+	}
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	parent, name := split(path)
+	dir, err := p.walk.open(parent)
+	if err != nil {
+		return err
+	}
+	err = rename(s.dir, s.name, dir, name)
+	if errors.Is(err, syscall.EISDIR) || errors.Is(err, fs.ErrExist) {
+		// A directory was there before. It goes if it is empty.
+		if err := dir.root.Remove(name); err != nil {
+			return err
+		}
+		err = rename(s.dir, s.name, dir, name)
+	}
+	return err
+}
