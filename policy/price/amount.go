@@ -80,6 +80,12 @@ func NewAmount(decimal, currency string) (Amount, error) {
 	return Amount{Currency: currency, exact: r, statuses: 1 << User}, nil
 }
 
+// Exact returns an amount that was reckoned elsewhere, from prices that were
+// all known.
+func Exact(value *big.Rat, currency string) Amount {
+	return Amount{Currency: currency, exact: new(big.Rat).Set(value)}
+}
+
 // amountOf returns quantity times p. A quantity of zero costs nothing, even
 // at a price that is not known.
 func amountOf(currency string, quantity *big.Rat, p Price) Amount {

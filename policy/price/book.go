@@ -110,7 +110,7 @@ type Rounding string
 const (
 	MidnightUTC Rounding = "midnight_utc" // to the next 00:00 UTC at or after completion + days
 	WholeDays   Rounding = "days"         // charged for all the days asked for
-	Exact       Rounding = "none"         // charged for the time it lives
+	Unrounded   Rounding = "none"         // charged for the time it lives
 )
 
 // block is what each group of prices says of itself.

@@ -248,9 +248,9 @@ func (c *Class) check(b *Book) error {
 		}
 	}
 	switch c.RestoredCopyRounding {
-	case "", MidnightUTC, WholeDays, Exact:
+	case "", MidnightUTC, WholeDays, Unrounded:
 	default:
-		return fmt.Errorf("restored_copy_rounding %q is not one of %s, %s, %s", c.RestoredCopyRounding, MidnightUTC, WholeDays, Exact)
+		return fmt.Errorf("restored_copy_rounding %q is not one of %s, %s, %s", c.RestoredCopyRounding, MidnightUTC, WholeDays, Unrounded)
 	}
 	for tier, r := range c.Retrieval {
 		if r == nil {

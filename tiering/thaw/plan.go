@@ -1,7 +1,12 @@
 package thaw
 
 import (
+	"encoding/json"
+	"math/big"
+	"net/url"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/policy/price"
@@ -25,8 +30,21 @@ type Plan struct {
 
 // PlanStore is a store that a plan reads from.
 type PlanStore struct {
-	Name  string         `json:"name"`
-	Class backends.Class `json:"class"`
+	Name   string         `json:"name"`
+	Class  backends.Class `json:"class"`
+	Offers []Offer        `json:"offers,omitempty"` // slowest first; none at a store that is never cold
+}
+
+// An Offer is a speed of a store and its price. It is what a job reckons with
+// when it has to ask for more than was planned.
+type Offer struct {
+	Speed    backends.Speed `json:"speed"`
+	Typical  backends.Times `json:"typical"` // from request to readable; nanoseconds
+	Currency string         `json:"currency"`
+	// Exact prices as fractions, such as 1/40000; nil when not known.
+	PerObject  *big.Rat `json:"per_object,omitempty"`   // request
+	PerByte    *big.Rat `json:"per_byte,omitempty"`     // retrieval
+	PerByteDay *big.Rat `json:"per_byte_day,omitempty"` // restored copy
 }
 
 // Action is what a wave needs before its files can be read.
@@ -53,13 +71,6 @@ type Wave struct {
 	ReadyFrom    time.Time `json:"ready_from"`    // the first typically readable
 	ReadyBy      time.Time `json:"ready_by"`      // all typically readable
 	DownloadedBy time.Time `json:"downloaded_by"` // ReadyBy when the bandwidth is not known
-
-	// Times a thaw typically takes, from request to readable.
-	Typical backends.Times `json:"typical,omitzero"`
-	// PerObject and PerByte are what asking once more for one of the files
-	// costs: request, retrieval and restored copy. Nil when not known.
-	PerObject *Rate `json:"per_object,omitempty"`
-	PerByte   *Rate `json:"per_byte,omitempty"`
 }
 
 // Files are the files of a plan in the order in which a restore consumes them,
@@ -68,6 +79,47 @@ type Files struct {
 	Names []string `json:"names"`
 	Sizes []int64  `json:"sizes"`
 	Waves []int32  `json:"waves"` // index into Plan.Waves
+}
+
+// filesJSON is Files in JSON, which is UTF-8: where a name is not, all are
+// percent-encoded.
+type filesJSON struct {
+	Encoded bool     `json:"encoded,omitempty"`
+	Names   []string `json:"names"`
+	Sizes   []int64  `json:"sizes"`
+	Waves   []int32  `json:"waves"`
+}
+
+// MarshalJSON writes the lists, and names of any bytes.
+func (f Files) MarshalJSON() ([]byte, error) {
+	out := filesJSON{Names: f.Names, Sizes: f.Sizes, Waves: f.Waves}
+	if slices.ContainsFunc(f.Names, func(name string) bool { return !utf8.ValidString(name) }) {
+		out.Encoded = true
+		out.Names = make([]string, len(f.Names))
+		for i, name := range f.Names {
+			out.Names[i] = url.PathEscape(name)
+		}
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (f *Files) UnmarshalJSON(text []byte) error {
+	var in filesJSON
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	if in.Encoded {
+		for i, name := range in.Names {
+			plain, err := url.PathUnescape(name)
+			if err != nil {
+				return err
+			}
+			in.Names[i] = plain
+		}
+	}
+	*f = Files{Names: in.Names, Sizes: in.Sizes, Waves: in.Waves}
+	return nil
 }
 
 // Count is a number of files and their bytes.

@@ -157,8 +157,8 @@ func (p *planner) plan(o *outcome) *Plan {
 	if p.Deadline > 0 {
 		plan.Deadline = p.Now.Add(p.Deadline).UTC()
 	}
-	for _, s := range p.Stores {
-		plan.Stores = append(plan.Stores, PlanStore{Name: s.Name, Class: s.Class})
+	for i := range p.Stores {
+		plan.Stores = append(plan.Stores, p.Stores[i].offers(p.Now))
 	}
 	for i, f := range p.Files {
 		plan.Files.Names[i], plan.Files.Sizes[i] = f.Name, f.Size

@@ -1,6 +1,7 @@
 package thaw
 
 import (
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -176,4 +177,34 @@ func polls(shortest, longest time.Duration) int64 {
 		at += pollAfter(at, shortest, longest)
 	}
 	return n
+}
+
+// offers writes down what a store's speeds cost.
+func (s *StoreTerms) offers(at time.Time) PlanStore {
+	out := PlanStore{Name: s.Name, Class: s.Class}
+	for _, speed := range speedOrder {
+		times, ok := s.Terms.Speeds[speed]
+		if !ok {
+			continue
+		}
+		o := Offer{Speed: speed, Typical: times, Currency: s.currency()}
+		if s.Book != nil {
+			_, object, err := s.Book.Retrieval(string(s.Class), string(speed), 1, 0)
+			o.PerObject = exact(object, err)
+			perByte, _, err := s.Book.Retrieval(string(s.Class), string(speed), 0, 1)
+			o.PerByte = exact(perByte, err)
+			copied, err := s.Book.CopyNominal(string(s.Class), 1, at, 1)
+			o.PerByteDay = exact(copied, err)
+		}
+		out.Offers = append(out.Offers, o)
+	}
+	return out
+}
+
+// exact returns the amount of an item, nil when it is not known.
+func exact(item price.Item, err error) *big.Rat {
+	if err != nil || !item.Amount.Complete() {
+		return nil
+	}
+	return item.Amount.Rat()
 }

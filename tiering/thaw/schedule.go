@@ -154,6 +154,5 @@ func (p *planner) wave(g *group, offset int64) Wave {
 	return Wave{
 		Store: w.store, Action: w.action, Speed: w.speed, Keep: w.keep,
 		RequestAt: p.Now.Add(asked), ReadyFrom: p.Now.Add(asked + w.times.Min), ReadyBy: p.Now.Add(asked + w.due),
-		Typical: w.times, PerObject: w.perObject, PerByte: w.perByte,
 	}
 }

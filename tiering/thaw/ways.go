@@ -40,9 +40,8 @@ type way struct {
 	keep   time.Duration // asked for; 0 for Read and Wait
 	window time.Duration // how much download one wave holds
 
-	perObject, perByte *Rate   // what asking costs
-	objectCost         float64 // for comparing: everything a file costs
-	byteCost           float64
+	// For comparing: everything that a file costs.
+	objectCost, byteCost float64
 }
 
 func (w *way) cost(size int64) float64 {
@@ -255,10 +254,9 @@ func (p *planner) download(bytes int64) time.Duration {
 // forever bounds times, so that sums of them do not overflow.
 const forever = 50 * 365 * day
 
-// price finds what a way costs: exactly, for the account of a job, and as
-// floating point for comparing. Comparing needs an order even where prices are
-// not known or not in one currency: those come after all that are known, the
-// slower speed first.
+// price finds what a way costs in comparison. That needs an order even where
+// prices are not known or not in one currency: those come after all that are
+// known, the slower speed first.
 func (p *planner) price(w *way) {
 	const (
 		unknown = 1.0 / (1 << 30) // 1 per GB: dearer than any known price
@@ -271,9 +269,6 @@ func (p *planner) price(w *way) {
 	single, _ := p.asking(one).total()
 	oneByte := tally{w: w, Count: Count{Bytes: 1}}
 	perByte, _ := p.asking(oneByte).total()
-	if w.action == Thaw || w.action == Extend {
-		w.perObject, w.perByte = rateOf(single), rateOf(perByte)
-	}
 	get := p.reading(one).Requests
 	line := s.egress(1)
 	w.objectCost, w.byteCost = float(single)+float(get), float(perByte)+float(line)
@@ -286,13 +281,6 @@ func (p *planner) price(w *way) {
 	if s.currency() != p.currency {
 		w.byteCost += foreign
 	}
-}
-
-func rateOf(a price.Amount) *Rate {
-	if !a.Complete() {
-		return nil
-	}
-	return &Rate{Currency: a.Currency, Value: a.Rat()}
 }
 
 func float(a price.Amount) float64 {
