@@ -1,77 +1,113 @@
 package policy
 
 import (
-	"errors"
-	"net/url"
-	"time"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
 
-	"github.com/isotherm-backup/isotherm/internal/dupname"
+	"gopkg.in/yaml.v3"
 )
 
-// A Finding is one thing wrong in a policy.
-type Finding struct {
-	File    string
-	Line    int // from 1; 0 when the whole file is meant
-	Column  int // from 1, in characters
-	Warning bool
-	Text    string
-	Fix     string
-}
+// maxPolicy bounds the file that is read: a policy is written by hand.
+const maxPolicy = 1 << 20
 
-// Error holds everything that is wrong with a policy.
-type Error struct{ Findings []Finding }
-
-func (e *Error) Error() string { return "policy" }
-
-// Load reads the policy at path. What is wrong with it is an *Error.
+// Load reads the policy at path, with the environment that env looks names up
+// in. What is wrong with the policy is an *Error, which holds all of it.
 func Load(path string, env func(string) (string, bool)) (*Policy, error) {
-	return nil, errors.New("policy: not built yet")
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read policy: %w", err)
+	}
+	if info.Size() > maxPolicy {
+		return nil, fmt.Errorf("read policy: %s is larger than %s", path, FormatSize(maxPolicy))
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read policy: %w", err)
+	}
+	return Parse(src, path, env)
 }
 
-// Parse reads a policy from src; path is only named in findings and is what
-// relative paths start from.
+// Parse reads a policy from src. The path is named in findings, and its folder
+// is where relative paths start. What is wrong is an *Error.
 func Parse(src []byte, path string, env func(string) (string, bool)) (*Policy, error) {
-	return nil, errors.New("policy: not built yet")
+	name := path
+	if name == "" {
+		name = "policy"
+	}
+	d := newDecoder(name, references{env: env, dir: filepath.Dir(path)})
+	p := &Policy{Path: path}
+	root := d.document(src)
+	if root == nil {
+		return nil, &Error{d.findings}
+	}
+	d.value("", root, reflect.ValueOf(p).Elem(), field{})
+	p.written = d.written
+	c := checker{decoder: d, policy: p, root: root}
+	c.check()
+
+	sortFindings(d.findings)
+	for _, f := range d.findings {
+		if !f.Warning {
+			return nil, &Error{d.findings}
+		}
+	}
+	p.Warnings = d.findings
+	return p, nil
 }
 
-// Decision says where a file goes, and why.
-type Decision struct {
-	Route *Route // never nil
-	Index int    // of Route in Policy.Routes
-	Tiers []string
-	Kind  dupname.Kind
-	Why   string
+// A checker finds what is wrong with a policy beyond single values, and fills
+// in the defaults.
+type checker struct {
+	*decoder
+	policy *Policy
+	root   *yaml.Node
 }
 
-// Route decides which tiers take the file name of size bytes at the time at.
-func (p *Policy) Route(name string, size int64, at time.Time) Decision { return Decision{} }
-
-// Tier returns the tier of that name.
-func (p *Policy) Tier(name string) (*Tier, bool) { return nil, false }
-
-// Store returns the store of that name.
-func (p *Policy) Store(name string) (*Store, bool) { return nil, false }
-
-// Cold reports whether files freeze in the store as soon as they are put.
-func Cold(s Store) bool { return false }
-
-// Effective returns the policy as YAML with all defaults written out and
-// secrets redacted.
-func (p *Policy) Effective() ([]byte, error) { return nil, nil }
-
-// FromMultibackend turns duplicity's multibackend configuration into a policy
-// with the same routing; query is that of the multi: URL.
-func FromMultibackend(config []byte, query url.Values, archive string) ([]byte, error) {
-	return nil, errors.New("policy: not built yet")
+func (c *checker) check() {
+	c.checkArchive()
+	c.checkStores()
+	c.checkTiers()
+	c.checkRoutes()
+	c.checkThaw()
+	c.checkEncryption()
 }
 
-// TemplateOptions fills in Template.
-type TemplateOptions struct {
-	Archive string // "" for "my-backup"
+// node is the nearest node to a path that the file has: its own, or that of
+// what holds it.
+func (c *checker) node(path string) *yaml.Node {
+	if n := c.nodes[path]; n != nil {
+		return n
+	}
+	return c.root
 }
 
-// Template returns the commented policy that a new user starts from.
-func Template(o TemplateOptions) []byte { return nil }
+// wrong notes a finding at the value at path.
+func (c *checker) wrong(path, fix, format string, args ...any) {
+	c.fail(c.node(path), fix, format, args...)
+}
 
-// Schema returns the JSON Schema of a policy.
-func Schema() []byte { return nil }
+// wrongKey notes a finding at the key of the value at path.
+func (c *checker) wrongKey(path, fix, format string, args ...any) {
+	n := c.keys[path]
+	if n == nil {
+		n = c.node(path)
+	}
+	c.fail(n, fix, format, args...)
+}
+
+// warnKey notes a warning at the key of the value at path.
+func (c *checker) warnKey(path, fix, format string, args ...any) {
+	c.wrongKey(path, fix, format, args...)
+	c.findings[len(c.findings)-1].Warning = true
+}
+
+// given reports whether the file has a value at path.
+func (c *checker) given(path string) bool { return c.nodes[path] != nil }
+
+// emptyList reports whether the value at path is a list without elements.
+func (c *checker) emptyList(path string) bool {
+	n := c.nodes[path]
+	return n != nil && n.Kind == yaml.SequenceNode && len(n.Content) == 0
+}

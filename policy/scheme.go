@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A scheme is what the policy knows of the stores with one URL scheme.
+type scheme struct {
+	name    string
+	example string
+	class   string   // default; "" for none
+	classes []string // that it has; none when it has no classes
+	open    bool     // other classes may exist, at other providers
+	region  bool     // region has a meaning
+	cloud   bool     // cloud has a meaning
+	bucket  bool     // the URL's host is the bucket or container
+	options []option
+}
+
+// An option is a setting of a store beyond those that all stores have.
+type option struct {
+	key   string
+	about string // sentence for the schema and the documentation
+	check func(string) error
+}
+
+// schemes returns what may be written of stores, in the order in which it is
+// told to people. Package backends/open says which of them are built in.
+func schemes() []scheme {
+	network := []option{
+		{"connect_timeout", `How long a connection may take, as in "10s".`, isDuration},
+		{"read_timeout", "How long a transfer may stand still.", isDuration},
+		{"retry.first", "Pause before the first retry; each next one is longer.", isDuration},
+		{"retry.max", "Longest pause between retries.", isDuration},
+		{"retry.deadline", "How long a failing request is retried in all.", isDuration},
+	}
+	return []scheme{
+		{name: "file", example: "file:///srv/backup", classes: []string{"STANDARD"}},
+		{
+			name: "s3", example: "s3://bucket/prefix", class: "STANDARD", region: true, bucket: true, open: true,
+			classes: []string{"STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", "REDUCED_REDUNDANCY", "EXPRESS_ONEZONE"},
+			options: append([]option{
+				{"endpoint", "URL of the service, when it is not Amazon's.", isEndpoint},
+				{"path_style", "Put the bucket into the URL's path, not its host: true or false.", isOneOf("true", "false")},
+				{"profile", "Profile of the AWS configuration that has the credentials.", isNotEmpty},
+			}, network...),
+		},
+		{
+			name: "swift", example: "swift://container/prefix", classes: []string{"PCS"}, open: true,
+			region: true, cloud: true, bucket: true, options: network,
+		},
+		{
+			name: "pca", example: "pca://container/prefix", class: "PCA", classes: []string{"PCA"},
+			region: true, cloud: true, bucket: true, options: network,
+		},
+		{
+			name: "coldsim", example: "coldsim:///srv/simulated?speedup=3600", class: "STANDARD",
+			classes: []string{"STANDARD", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", "PCS", "PCA"},
+			options: []option{
+				{"speedup", "How many times as fast as real time the store's clock runs.", isCount},
+				{"seed", "Whole number that the simulated times depend on.", isWhole},
+				{"rate", "Thaw requests that the store takes in a second.", isRate},
+				{"expedited", "What becomes of expedited thaws: accept or refuse.", isOneOf("accept", "refuse")},
+			},
+		},
+	}
+}
+
+func schemeNamed(name string) (scheme, bool) {
+	all := schemes()
+	i := slices.IndexFunc(all, func(s scheme) bool { return s.name == name })
+	if i < 0 {
+		return scheme{}, false
+	}
+	return all[i], true
+}
+
+func (s scheme) option(key string) (option, bool) {
+	i := slices.IndexFunc(s.options, func(o option) bool { return o.key == key })
+	if i < 0 {
+		return option{}, false
+	}
+	return s.options[i], true
+}
+
+func isDuration(s string) error {
+	d, err := ParseDuration(s)
+	if err == nil && d == 0 {
+		return &valueError{"it is zero", "write a time above zero, or remove the key"}
+	}
+	return err
+}
+
+func isNotEmpty(s string) error {
+	if s == "" {
+		return &valueError{"it is empty", "give it a value, or remove the key"}
+	}
+	return nil
+}
+
+func isEndpoint(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil {
+		return &valueError{"it is no address of a service", "write a URL such as https://s3.gra.io.cloud.ovh.net"}
+	}
+	return nil
+}
+
+func isOneOf(words ...string) func(string) error {
+	return func(s string) error {
+		if !slices.Contains(words, s) {
+			return &valueError{fmt.Sprintf("it is %q", s), "write " + oneOf(words)}
+		}
+		return nil
+	}
+}
+
+func isCount(s string) error {
+	if n, err := strconv.ParseInt(s, 10, 64); err != nil || n < 1 {
+		return &valueError{fmt.Sprintf("it is %q", s), "write a whole number of 1 or more"}
+	}
+	return nil
+}
+
+func isWhole(s string) error {
+	if _, err := strconv.ParseInt(s, 10, 64); err != nil {
+		return &valueError{fmt.Sprintf("it is %q", s), "write a whole number"}
+	}
+	return nil
+}
+
+func isRate(s string) error {
+	if f, err := strconv.ParseFloat(s, 64); err != nil || !(f > 0 && f < 1e9) {
+		return &valueError{fmt.Sprintf("it is %q", s), "write a number above 0"}
+	}
+	return nil
+}
+
+// Cold reports whether files freeze as soon as they are put into the store, as
+// far as its scheme, class and provider tell. The same class means different
+// things at different providers (cold-storage spec section 12.4).
+func Cold(s Store) bool {
+	name, _, _ := strings.Cut(s.URL, ":")
+	frozen := s.Class == "GLACIER" || s.Class == "DEEP_ARCHIVE"
+	switch name {
+	case "pca":
+		return true
+	case "coldsim":
+		return frozen || s.Class == "PCA"
+	case "s3":
+		if isOVH(s) {
+			return coldAtOVH(s)
+		}
+		return frozen
+	}
+	return false
+}
+
+// isOVH reports whether the endpoint is OVHcloud's, such as
+// s3.gra.io.cloud.ovh.net or s3.us-east-va.io.cloud.ovh.us.
+func isOVH(s Store) bool {
+	u, err := url.Parse(s.Options["endpoint"])
+	if err != nil {
+		return false
+	}
+	host := "." + u.Hostname()
+	return strings.HasSuffix(host, ".ovh.net") || strings.HasSuffix(host, ".ovh.us") || strings.HasSuffix(host, ".ovhcloud.com")
+}
+
+// coldAtOVH knows OVHcloud's classes: GLACIER is online, DEEP_ARCHIVE is cold
+// in eu-west-par and stored as STANDARD elsewhere (spec sections 12.3 and
+// 12.4); at the endpoints of Cold Archive v1 whole buckets freeze (12.2).
+func coldAtOVH(s Store) bool {
+	endpoint := s.Options["endpoint"]
+	if strings.Contains(endpoint, "-archive.io.") {
+		return true
+	}
+	return s.Class == "DEEP_ARCHIVE" && (s.Region == "eu-west-par" || strings.Contains(endpoint, ".eu-west-par."))
+}
+
+// A place is where a store's files are, for comparing.
+type place struct {
+	service string // what the path belongs to
+	path    []string
+}
+
+// placeOf returns the place of a store whose URL was found right.
+func placeOf(s Store, u *url.URL) place {
+	p := place{service: u.Scheme}
+	switch u.Scheme {
+	case "file", "coldsim":
+		p.service = "directory"
+	case "s3":
+		p.service = "s3 " + strings.TrimSuffix(s.Options["endpoint"], "/") + " " + u.Host
+	case "swift", "pca": // one service, two storage policies
+		p.service = "swift " + s.Cloud + " " + s.Region + " " + u.Host
+	}
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if part != "" && part != "." {
+			p.path = append(p.path, part)
+		}
+	}
+	return p
+}
+
+// holds reports whether q is p or lies within it.
+func (p place) holds(q place) bool {
+	return p.service == q.service && len(p.path) <= len(q.path) && slices.Equal(p.path, q.path[:len(p.path)])
+}

@@ -1,0 +1,17 @@
+package policy
+
+import "log/slog"
+
+// Secret is a text that never shows: every way of printing it gives
+// "[redacted]". Convert it to a string to use it.
+type Secret string
+
+const redacted = "[redacted]"
+
+func (Secret) String() string               { return redacted }
+func (Secret) GoString() string             { return redacted }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Secret) MarshalYAML() (any, error)    { return redacted, nil }
+
+// LogValue keeps the secret out of logs.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
