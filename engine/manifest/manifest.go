@@ -84,6 +84,6 @@ const (
 
 // File is one line of the list of files.
 type File struct {
-	Path   string // raw bytes
+	Path   string // raw bytes; "" is the root, when the source is a single file
 	Change Change
 }

@@ -148,11 +148,11 @@ func TestReadVolumes(t *testing.T) {
 
 func TestReadFiles(t *testing.T) {
 	t.Parallel()
-	m, err := Read(strings.NewReader(volume(1, "") + "filelist 3\n    new      \"deleted/volume\\x201:\"\n    changed  odd/plain\n    deleted  gone/\xffone\n"))
+	m, err := Read(strings.NewReader(volume(1, "") + "filelist 4\n    new      .\n    new      \"deleted/volume\\x201:\"\n    changed  odd/plain\n    deleted  gone/\xffone\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []File{{"deleted/volume 1:", New}, {"odd/plain", Changed}, {"gone/\xffone", Deleted}}
+	want := []File{{"", New}, {"deleted/volume 1:", New}, {"odd/plain", Changed}, {"gone/\xffone", Deleted}}
 	if diff := cmp.Diff(want, m.Files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

@@ -183,27 +183,23 @@ func (p *parser) bound(to *Bound, rest []byte) error {
 // path saves the string of a path that the volume before has too: most often a
 // volume begins inside the file with which the last one ended.
 func (p *parser) path(quoted []byte) (string, error) {
-	switch {
-	case string(quoted) == ".":
-		return "", nil
-	case p.prev.End.Path != "" && string(quoted) == p.prev.End.Path && quoted[0] != '"':
-		return p.prev.End.Path, nil
+	if end := p.prev.End.Path; end != "" && string(quoted) == end && quoted[0] != '"' {
+		return end, nil
 	}
-	path, err := p.unquote(quoted)
-	if path == "." {
-		path = ""
-	}
-	return path, err
+	return p.unquote(quoted)
 }
 
-// unquote returns a path, which may not be empty.
+// unquote returns a path. The root stands as ".", never as nothing.
 func (p *parser) unquote(quoted []byte) (string, error) {
 	path, err := Unquote(string(quoted))
 	if err != nil {
 		return "", p.wrap(err)
 	}
-	if path == "" {
+	switch path {
+	case "":
 		return "", p.errorf("no path")
+	case ".":
+		return "", nil
 	}
 	return path, nil
 }

@@ -24,7 +24,7 @@ func Write(w io.Writer, m *Manifest) error {
 	}
 	for _, f := range m.Files {
 		buf = fmt.Appendf(buf, "    %-7s  ", f.Change)
-		buf = append(appendQuoted(buf, f.Path), '\n')
+		buf = append(appendPath(buf, f.Path), '\n')
 		if len(buf) < maxLine {
 			continue
 		}
@@ -67,16 +67,18 @@ func appendVolume(dst []byte, v *Volume) []byte {
 
 // appendBound ends in two spaces when there is no number of a part.
 func appendBound(dst []byte, b Bound) []byte {
-	if b.Path == "" {
-		dst = append(dst, '.')
-	} else {
-		dst = appendQuoted(dst, b.Path)
-	}
-	dst = append(dst, ' ')
+	dst = append(appendPath(dst, b.Path), ' ')
 	if b.Block == 0 {
 		dst = append(dst, ' ')
 	} else {
 		dst = strconv.AppendInt(dst, int64(b.Block), 10)
 	}
 	return append(dst, '\n')
+}
+
+func appendPath(dst []byte, path string) []byte {
+	if path == "" {
+		return append(dst, '.')
+	}
+	return appendQuoted(dst, path)
 }
