@@ -14,32 +14,36 @@ type Version struct {
 // A Merge walks several catalogs at once, path by path in the archive's order.
 type Merge struct {
 	heap  []Version // by key, then by set
-	group []Version // of the current path, ascending by set; not in heap
+	group []Version // of the current path, ascending by set
+	// alone says that group is heap[0] and nothing else. Otherwise its members
+	// are not in heap. Most paths are in the full set alone: the heap is then
+	// put in order by two comparisons instead of a dozen.
+	alone bool
 }
 
 // NewMerge begins to walk the catalogs, the oldest set first.
 func NewMerge(catalogs []*Reader) (*Merge, error) {
 	m := &Merge{}
 	for i, r := range catalogs {
-		if err := m.advance(Version{r, i}); err != nil {
-			return nil, err
-		}
+		m.group = append(m.group, Version{r, i})
 	}
-	return m, nil
+	return m, m.advance()
 }
 
 // Next returns what the catalogs say of the next path, the oldest set first;
 // the last one is the path's state. At the end the error is io.EOF. What is
 // returned is valid until the next call.
 func (m *Merge) Next() ([]Version, error) {
-	for _, v := range m.group {
-		if err := m.advance(v); err != nil {
-			return nil, err
-		}
+	if err := m.advance(); err != nil {
+		return nil, err
 	}
 	m.group = m.group[:0]
 	if len(m.heap) == 0 {
 		return nil, io.EOF
+	}
+	if m.alone = !m.shared(); m.alone {
+		m.group = append(m.group, m.heap[0])
+		return m.group, nil
 	}
 	m.group = append(m.group, m.pop())
 	for len(m.heap) > 0 && bytes.Equal(m.heap[0].Key, m.group[0].Key) {
@@ -48,17 +52,33 @@ func (m *Merge) Next() ([]Version, error) {
 	return m.group, nil
 }
 
-// advance moves a catalog to its next entry and puts it into the heap.
-func (m *Merge) advance(v Version) error {
-	switch err := v.Next(); err {
-	case nil:
-		m.push(v)
-		return nil
-	case io.EOF:
-		return nil
-	default:
-		return err
+// shared reports whether the first path of the heap is in several catalogs.
+// Then a child of the first is one of them.
+func (m *Merge) shared() bool {
+	for _, v := range m.heap[1:min(3, len(m.heap))] {
+		if bytes.Equal(v.Key, m.heap[0].Key) {
+			return true
+		}
 	}
+	return false
+}
+
+// advance moves the catalogs of the group to their next entries.
+func (m *Merge) advance() error {
+	for _, v := range m.group {
+		switch err := v.Next(); {
+		case err != nil && err != io.EOF:
+			return err
+		case err == nil && m.alone:
+			m.down()
+		case err == nil:
+			m.push(v)
+		case m.alone:
+			m.pop()
+		}
+	}
+	m.group, m.alone = m.group[:0], false
+	return nil
 }
 
 func less(a, b Version) bool {

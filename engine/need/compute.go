@@ -32,8 +32,8 @@ type computation struct {
 	sets      []Input
 	selection *catalog.Selection
 	progress  func(int64)
-	at        []int // where in each set the last search for a path's volumes began
-	offset    []int // number of all volumes in the sets before
+	walks     []walk // through the volumes of each set
+	offset    []int  // number of all volumes in the sets before
 	needed    bitset
 	edges     edges
 	steps     []step
@@ -50,7 +50,7 @@ type step struct {
 func newComputation(sets []Input, paths []string, opts Options) *computation {
 	c := &computation{
 		sets: sets, selection: catalog.NewSelection(paths), progress: opts.Progress,
-		at: make([]int, len(sets)), set: &Set{},
+		set: &Set{},
 	}
 	if c.progress == nil {
 		c.progress = func(int64) {}
@@ -58,6 +58,7 @@ func newComputation(sets []Input, paths []string, opts Options) *computation {
 	total := 0
 	for _, s := range sets {
 		c.offset = append(c.offset, total)
+		c.walks = append(c.walks, newWalk(s.Volumes))
 		total += s.Volumes.Len()
 	}
 	c.needed = make(bitset, total/64+1)
@@ -149,7 +150,7 @@ func (c *computation) locate() bool {
 	for i := range c.steps {
 		s := &c.steps[i]
 		set := s.version.Set
-		s.first, s.past = c.sets[set].Volumes.locate(s.version.Key, &c.at[set])
+		s.first, s.past = c.walks[set].locate(s.version.Key)
 		if s.first < s.past {
 			continue
 		}
@@ -218,15 +219,14 @@ func (c *computation) finish() error {
 	var ids []int
 	for i, s := range c.sets {
 		for v := range s.Volumes.Len() {
-			volume := Volume{int32(i), int32(s.Volumes.Number(v))}
 			if id := c.offset[i] + v; c.needed.has(id) {
 				dense[id] = int32(len(c.set.Volumes))
-				c.set.Volumes = append(c.set.Volumes, volume)
+				c.set.Volumes = append(c.set.Volumes, Volume{int32(i), int32(s.Volumes.Number(v))})
 				ids = append(ids, id)
 			}
-			if s.Volumes.read(v, keys) {
-				c.set.Compared = append(c.set.Compared, volume)
-			}
+		}
+		for v := range s.Volumes.read(keys) {
+			c.set.Compared = append(c.set.Compared, Volume{int32(i), int32(s.Volumes.Number(v))})
 		}
 	}
 	c.set.after = c.edges.graph(len(c.set.Volumes), dense)
