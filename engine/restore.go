@@ -81,10 +81,13 @@ func (a *Archive) Restore(ctx context.Context, p *RestorePlan, dest string, opts
 	t := &tree{root: d.root, meta: newMetadata(opts.NumericOwner), fail: r.failPath}
 	r.sink = t
 	err = a.restore(ctx, p, r, t)
-	report.Paths, report.Skipped, report.OwnersDenied = t.made, t.skipped, t.meta.denied.Load()
 	if err == nil && len(report.Volumes) == 0 {
 		err = d.clear()
 	}
+	if err == nil && len(p.Paths) == 0 {
+		err = t.finish()
+	}
+	report.Paths, report.Skipped, report.OwnersDenied = t.made, t.skipped, t.meta.denied.Load()
 	if err = errors.Join(err, d.close()); err != nil {
 		return report, fmt.Errorf("restore to %s: %w", dest, err)
 	}
@@ -107,7 +110,7 @@ func (a *Archive) restore(ctx context.Context, p *RestorePlan, r *restorer, t *t
 	if err := r.run(ctx); err != nil {
 		return err
 	}
-	return t.directories(ctx, a.planned(ctx, p), len(p.Paths) == 0)
+	return t.directories(ctx, a.planned(ctx, p))
 }
 
 // errNoVolume is the error of a file that the manifest has in no volume.

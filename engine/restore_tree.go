@@ -24,6 +24,15 @@ func restoredPath(e *catalog.Entry) string {
 	return e.Path
 }
 
+// restoredTarget returns the target of a link. In a set in GNU format it names
+// what is restored under a name that lost bytes.
+func restoredTarget(e *catalog.Entry) string {
+	if e.GNU {
+		return index.LossyPath(e.Target)
+	}
+	return e.Target
+}
+
 // A tree is the destination of a restore.
 type tree struct {
 	root *os.Root
@@ -31,6 +40,8 @@ type tree struct {
 	fail func(path string, err error)
 	// made and skipped count paths.
 	made, skipped int64
+	// top is what the backup has of its root; nil when it is not restored.
+	top *catalog.Entry
 }
 
 // entries is a list of what is restored, in the archive's order.
@@ -124,7 +135,7 @@ func (t *tree) makeLeaf(dir *folder, name string, e *catalog.Entry) error {
 func create(dir *folder, name string, e *catalog.Entry) error {
 	switch e.Type {
 	case index.Symlink:
-		return dir.root.Symlink(e.Target, name)
+		return dir.root.Symlink(restoredTarget(e), name)
 	case index.Regular:
 		f, err := dir.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
@@ -140,7 +151,7 @@ func create(dir *folder, name string, e *catalog.Entry) error {
 // directories gives directories their metadata, each when everything below it
 // stands: a directory may be closed to its own owner, and its time changes with
 // every name in it.
-func (t *tree) directories(ctx context.Context, list entries, withRoot bool) error {
+func (t *tree) directories(ctx context.Context, list entries) error {
 	w := &walker{root: t.root}
 	var open []*catalog.Entry // each below the one before
 	leave := func(past string, all bool) error {
@@ -150,7 +161,7 @@ func (t *tree) directories(ctx context.Context, list entries, withRoot bool) err
 				return nil
 			}
 			open = open[:len(open)-1]
-			if err := t.directory(w, last, withRoot); err != nil {
+			if err := t.directory(w, last); err != nil {
 				return err
 			}
 		}
@@ -175,17 +186,16 @@ func (t *tree) directories(ctx context.Context, list entries, withRoot bool) err
 
 // directory gives one directory its metadata. What is no directory was reported
 // when it could not be made.
-func (t *tree) directory(w *walker, e *catalog.Entry, withRoot bool) error {
+func (t *tree) directory(w *walker, e *catalog.Entry) error {
 	path := restoredPath(e)
-	parent, name := split(path)
 	if path == "" {
-		if !withRoot {
-			return nil
-		}
-		name = "."
-	} else if checkPath(path) != nil {
+		t.top = e
 		return nil
 	}
+	if checkPath(path) != nil {
+		return nil
+	}
+	parent, name := split(path)
 	dir, err := w.open(parent)
 	if err == nil {
 		var info fs.FileInfo
@@ -201,6 +211,19 @@ func (t *tree) directory(w *walker, e *catalog.Entry, withRoot bool) error {
 	}
 	t.fail(e.Path, err)
 	return nil
+}
+
+// finish gives the destination its metadata, when the staging is gone from it.
+func (t *tree) finish() error {
+	if t.top == nil {
+		return nil
+	}
+	w := &walker{root: t.root}
+	dir, err := w.open("")
+	if err == nil {
+		err = t.meta.path(dir, ".", &t.top.Entry)
+	}
+	return errors.Join(err, w.Close())
 }
 
 func (t *tree) placer() placer { return &treePlacer{t, walker{root: t.root}} }
