@@ -31,7 +31,8 @@ func TestSmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", p)
+	b, err := p.Effective()
+	t.Logf("%s %v", b, err)
 	e := p.Explain("duplicity-full.20240101T000000Z.vol1.difftar.gz", 5, time.Now())
 	t.Logf("%+v", e)
 	t.Logf("%+v", p.Explain("foo", 5, time.Now()))
