@@ -93,7 +93,8 @@ type Totals struct {
 	PutBytes, GotBytes                         int64
 
 	Thaws      map[backends.Speed]Retrieval
-	Extensions int // requests that changed an expiry or nothing
+	Extensions int // thaw requests that moved an expiry
+	Idle       int // thaw requests that changed nothing
 	Early      []Event
 }
 
@@ -133,13 +134,20 @@ func (t *Totals) add(e Event) {
 	case EventEarly:
 		t.Early = append(t.Early, e)
 	case EventThaw:
-		if e.Bytes == 0 && e.Outcome != backends.Started.String() && e.Outcome != backends.Upgraded.String() {
-			t.Extensions++
-			return
-		}
+		t.addThaw(e)
+	}
+}
+
+func (t *Totals) addThaw(e Event) {
+	switch e.Outcome {
+	case backends.Started.String(), backends.Upgraded.String():
 		r := t.Thaws[e.Speed]
 		r.Requests++
 		r.Bytes += e.Bytes
 		t.Thaws[e.Speed] = r
+	case backends.Extended.String():
+		t.Extensions++
+	default:
+		t.Idle++
 	}
 }

@@ -13,7 +13,12 @@ import (
 	"github.com/isotherm-backup/isotherm/backends/coldsim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(workerDir); dir != "" {
+		work(dir, os.Getenv(workerName))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func open(t *testing.T, dir string, opts coldsim.Options) *coldsim.Store {
 	t.Helper()

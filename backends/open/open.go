@@ -78,13 +78,13 @@ func store(ctx context.Context, c Config) (backends.Store, error) {
 	switch {
 	case !ok:
 		known := slices.Sorted(maps.Keys(table))
-		return nil, fmt.Errorf("URL %s: scheme %q is none of %s: %w", u.Redacted(), u.Scheme, strings.Join(known, ", "), backends.ErrUnsupported)
+		return nil, fmt.Errorf("URL of the store: scheme %q is none of %s: %w", u.Scheme, strings.Join(known, ", "), backends.ErrUnsupported)
 	case row.open == nil:
-		return nil, fmt.Errorf("URL %s: %s:// %s: %w", u.Redacted(), u.Scheme, row.missing, backends.ErrUnsupported)
+		return nil, fmt.Errorf("URL %s: %s:// %s: %w", show(u), u.Scheme, row.missing, backends.ErrUnsupported)
 	}
 	p := place{Config: c, url: u}
 	if p.options, err = options(u, c.Options, row.options); err != nil {
-		return nil, fmt.Errorf("URL %s: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("URL %s: %w", show(u), err)
 	}
 	return row.open(ctx, p)
 }
@@ -96,7 +96,11 @@ type place struct {
 	options map[string]string
 }
 
-// parse reads a URL. Its errors do not repeat it, since it might hold a secret.
+// show returns what of a URL may stand in an error: its query might hold a
+// secret by mistake.
+func show(u *url.URL) string { return u.Scheme + "://" + u.Host + u.Path + u.Opaque }
+
+// parse reads a URL. Its errors do not repeat what might be a secret.
 func parse(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -108,11 +112,11 @@ func parse(raw string) (*url.URL, error) {
 	}
 	switch {
 	case u.Scheme == "":
-		return nil, fmt.Errorf("URL %q has no scheme: write file:///path for a directory", raw)
-	case u.User != nil:
-		return nil, fmt.Errorf("URL %s holds credentials: they do not belong into a policy", u.Redacted())
+		return nil, errors.New("URL of the store has no scheme: write file:///path for a directory")
+	case u.User != nil || strings.Contains(u.Opaque, "@"):
+		return nil, errors.New("URL of the store holds credentials: they do not belong into a policy")
 	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
-		return nil, fmt.Errorf("URL %s contains #: write %%23", u.Redacted())
+		return nil, fmt.Errorf("URL %s contains #: write %%23", show(u))
 	}
 	return u, nil
 }
@@ -157,7 +161,7 @@ func (p place) dir() (string, error) {
 			fix = abs
 		}
 		fixed := url.URL{Scheme: u.Scheme, Path: fix, RawQuery: u.RawQuery}
-		return "", fmt.Errorf("URL %s: the path is relative; write %s", u.Redacted(), fixed.String())
+		return "", fmt.Errorf("URL %s: the path is relative; write %s", show(u), fixed.String())
 	}
 	return filepath.FromSlash(path), nil
 }
