@@ -1,159 +1,231 @@
 //go:build unix
 
-// Package duptest runs the installed duplicity for tests, and lists trees so
-// that they can be compared.
+// Package duptest runs the installed duplicity and gpg for tests, and compares
+// trees of files with what duplicity restored.
 package duptest
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
-// Duplicity is an installed duplicity with a home, key ring and cache of its own.
-type Duplicity struct {
-	// Passphrase for symmetric encryption; "" writes and reads unencrypted
-	// archives.
-	Passphrase string
+// A Sandbox runs duplicity and gpg with a home, key rings, temporary files and an
+// archive dir of its own, in UTC. Its methods fail the test unless they say that
+// they return an error. They may be called by several goroutines at once.
+type Sandbox struct {
+	// Passphrase is PASSPHRASE, SignPassphrase SIGN_PASSPHRASE; both are always
+	// set, so that duplicity never asks.
+	Passphrase, SignPassphrase string
+	// Options are given to each duplicity command, such as --no-encryption.
+	Options []string
 
-	tb  testing.TB
-	dir string
+	t       testing.TB
+	dir     string // home, archive and temporary files
+	gnupg   string // a short path: sockets live there
+	tooling map[string]string
 }
 
-// New returns a duplicity for one test. The test fails when none is installed.
-func New(tb testing.TB) *Duplicity {
-	tb.Helper()
-	for _, tool := range []string{"duplicity", "gpg"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			tb.Fatalf("%s is not installed; `bash .ci/test` installs what the tests need: %v", tool, err)
+// New returns an empty sandbox, which is removed when the test ends. It fails the
+// test if duplicity or gpg is not installed.
+func New(t testing.TB) *Sandbox {
+	t.Helper()
+	s := &Sandbox{t: t, dir: t.TempDir(), tooling: make(map[string]string)}
+	for tool, pkg := range map[string]string{"duplicity": "duplicity", "gpg": "gnupg", "gpgconf": "gnupg"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatalf("this test runs %s: install the package %s (Debian: apt-get install %s), or run .ci/test, which does", tool, pkg, pkg)
 		}
+		s.tooling[tool] = path
 	}
-	d := &Duplicity{tb: tb, dir: tb.TempDir()}
-	for _, sub := range []string{"home", "gnupg", "cache", "tmp"} {
-		if err := os.Mkdir(filepath.Join(d.dir, sub), 0o700); err != nil {
-			tb.Fatal(err)
+	for _, sub := range []string{"home", "archive", "tmp"} {
+		s.check(os.Mkdir(filepath.Join(s.dir, sub), 0o700))
+	}
+	gnupg, err := os.MkdirTemp("", "gpg")
+	s.check(err)
+	s.gnupg = gnupg
+	t.Cleanup(func() {
+		// The agent goes away by itself when its folder does; asking it to is
+		// quicker.
+		_ = s.command("gpgconf", "--kill", "all").Run()
+		if err := os.RemoveAll(gnupg); err != nil {
+			t.Error(err)
 		}
-	}
-	tb.Cleanup(d.stopAgent)
-	return d
+	})
+	return s
 }
 
-// Full makes a full backup of source in the directory store, as if at the time
-// at.
-func (d *Duplicity) Full(source, store string, at time.Time, options ...string) {
-	d.tb.Helper()
-	d.backup("full", source, store, at, options)
-}
-
-// Incremental adds an increment.
-func (d *Duplicity) Incremental(source, store string, at time.Time, options ...string) {
-	d.tb.Helper()
-	d.backup("incremental", source, store, at, options)
-}
-
-func (d *Duplicity) backup(verb, source, store string, at time.Time, options []string) {
-	d.tb.Helper()
-	args := append([]string{verb, "--allow-source-mismatch", "--current-time", strconv.FormatInt(at.Unix(), 10)}, options...)
-	d.Run(append(args, source, URL(store))...)
-}
-
-// Restore restores the state at a time from the directory store into dest; the
-// zero time is the newest.
-func (d *Duplicity) Restore(store, dest string, at time.Time, options ...string) {
-	d.tb.Helper()
-	args := append([]string{"restore"}, options...)
-	if !at.IsZero() {
-		args = append(args, "--time", strconv.FormatInt(at.Unix(), 10))
-	}
-	d.Run(append(args, URL(store), dest)...)
-}
-
-// CollectionStatus returns what that command prints.
-func (d *Duplicity) CollectionStatus(store string) string {
-	d.tb.Helper()
-	return d.Run("collection-status", URL(store))
-}
-
-// ListCurrentFiles returns what that command prints for a time.
-func (d *Duplicity) ListCurrentFiles(store string, at time.Time) string {
-	d.tb.Helper()
-	return d.Run("list-current-files", "--time", strconv.FormatInt(at.Unix(), 10), URL(store))
-}
-
-// Verify compares the newest state with source, contents included.
-func (d *Duplicity) Verify(store, source string) string {
-	d.tb.Helper()
-	return d.Run("verify", "--compare-data", URL(store), source)
-}
-
-// Run runs duplicity and returns its standard output; the test fails when it
-// does not exit with 0.
-func (d *Duplicity) Run(args ...string) string {
-	d.tb.Helper()
-	out, err := d.Command(args...).Output()
+func (s *Sandbox) check(err error) {
+	s.t.Helper()
 	if err != nil {
-		stderr := ""
-		if e, ok := err.(*exec.ExitError); ok {
-			stderr = string(e.Stderr)
-		}
-		d.tb.Fatalf("duplicity %q: %v\n%s%s", args, err, out, stderr)
+		s.t.Fatal(err)
 	}
-	return string(out)
 }
 
-// Command prepares a run of duplicity, for tests that kill it or expect it to
-// fail.
-func (d *Duplicity) Command(args ...string) *exec.Cmd {
-	args = append(args, "--archive-dir", filepath.Join(d.dir, "cache"), "--no-print-statistics")
-	if d.Passphrase == "" {
-		args = append(args, "--no-encryption")
+// GNUPGHome is the folder of the sandbox's key rings.
+func (s *Sandbox) GNUPGHome() string { return s.gnupg }
+
+// ArchiveDir is the folder in which duplicity caches manifests and signatures.
+func (s *Sandbox) ArchiveDir() string { return filepath.Join(s.dir, "archive", "test") }
+
+// Environ is the environment in which everything runs.
+func (s *Sandbox) Environ() []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "TZ=UTC", "LC_ALL=C.UTF-8",
+		"HOME=" + filepath.Join(s.dir, "home"), "GNUPGHOME=" + s.gnupg, "TMPDIR=" + filepath.Join(s.dir, "tmp"),
+		"PASSPHRASE=" + s.Passphrase, "SIGN_PASSPHRASE=" + s.SignPassphrase,
 	}
-	cmd := exec.CommandContext(d.tb.Context(), "duplicity", args...)
-	cmd.Env = append(d.Env(), "PASSPHRASE="+d.Passphrase)
+}
+
+func (s *Sandbox) command(tool string, args ...string) *exec.Cmd {
+	cmd := exec.Command(s.tooling[tool], args...)
+	cmd.Env = s.Environ()
 	return cmd
 }
 
-// Env is an environment with the home and key ring of this duplicity, and no
-// more of the caller's than the search path.
-func (d *Duplicity) Env() []string {
-	return []string{
-		"PATH=" + os.Getenv("PATH"), "TZ=UTC", "LC_ALL=C.UTF-8",
-		"HOME=" + filepath.Join(d.dir, "home"),
-		"GNUPGHOME=" + d.GPGHome(),
-		"TMPDIR=" + filepath.Join(d.dir, "tmp"),
-	}
+// Duplicity runs a command, which must exit with 0, and returns its standard
+// output. Options of the sandbox follow those given.
+func (s *Sandbox) Duplicity(action string, args ...string) string {
+	s.t.Helper()
+	out, err := s.TryDuplicity(action, args...)
+	s.check(err)
+	return out
 }
 
-// GPGHome is the folder of its key ring.
-func (d *Duplicity) GPGHome() string { return filepath.Join(d.dir, "gnupg") }
+// TryDuplicity runs a command and returns its standard output. The error of one
+// that does not exit with 0 is an *exec.ExitError, whose text holds what
+// duplicity printed.
+func (s *Sandbox) TryDuplicity(action string, args ...string) (string, error) {
+	all := append([]string{action, "--archive-dir", filepath.Join(s.dir, "archive"), "--name", "test"}, s.Options...)
+	return run(s.command("duplicity", append(all, args...)...))
+}
 
-// ImportKeys puts exported keys into its key ring, trusted.
-func (d *Duplicity) ImportKeys(files ...string) {
-	d.tb.Helper()
-	for _, args := range [][]string{append([]string{"--import"}, files...)} {
-		cmd := exec.CommandContext(d.tb.Context(), "gpg", append([]string{"--batch", "--quiet"}, args...)...)
-		cmd.Env = d.Env()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			d.tb.Fatalf("gpg %q: %v\n%s", args, err, out)
+func run(cmd *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s: %w\n%s%s", cmd, err, stdout.Bytes(), stderr.Bytes())
+	}
+	return stdout.String(), nil
+}
+
+// ExitCode is the exit code in an error of TryDuplicity; -1 for another error.
+func ExitCode(err error) int {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// atTime are the options for a time; none for the zero time, which means now.
+func atTime(at time.Time) []string {
+	if at.IsZero() {
+		return nil
+	}
+	return []string{"--time", strconv.FormatInt(at.Unix(), 10)}
+}
+
+// Backup backs source up to url as if it were the time at; action is "full" or
+// "incremental". It returns what duplicity printed.
+func (s *Sandbox) Backup(action, source, url string, at time.Time, args ...string) string {
+	s.t.Helper()
+	if !at.IsZero() {
+		args = append(args, "--current-time", strconv.FormatInt(at.Unix(), 10))
+	}
+	return s.Duplicity(action, append(args, "--allow-source-mismatch", source, url)...)
+}
+
+// Restore restores url at a time, zero for the newest, into dest, which must not
+// exist.
+func (s *Sandbox) Restore(url, dest string, at time.Time, args ...string) {
+	s.t.Helper()
+	s.Duplicity("restore", append(append(args, atTime(at)...), url, dest)...)
+}
+
+// A ListedFile is one line of list-current-files.
+type ListedFile struct {
+	ModTime time.Time
+	Path    string // "." is the root; odd bytes are as duplicity prints them
+}
+
+// ListCurrentFiles returns what duplicity lists at a time, zero for the newest.
+func (s *Sandbox) ListCurrentFiles(url string, at time.Time, args ...string) []ListedFile {
+	s.t.Helper()
+	files, err := ParseListCurrentFiles(s.Duplicity("list-current-files", append(append(args, atTime(at)...), url)...))
+	s.check(err)
+	return files
+}
+
+// ParseListCurrentFiles reads the output of list-current-files, made with TZ=UTC.
+// Lines that do not begin with a time are talk, or belong to the path before.
+func ParseListCurrentFiles(out string) ([]ListedFile, error) {
+	var files []ListedFile
+	for line := range strings.SplitSeq(strings.TrimSuffix(out, "\n"), "\n") {
+		const length = len(time.ANSIC)
+		if len(line) > length {
+			if at, err := time.Parse(time.ANSIC, line[:length]); err == nil {
+				files = append(files, ListedFile{at, line[length+1:]})
+				continue
+			}
+		}
+		if len(files) > 0 {
+			files[len(files)-1].Path += "\n" + line
 		}
 	}
-	// Without ultimate trust gpg would not encrypt to these keys.
-	config := filepath.Join(d.GPGHome(), "gpg.conf")
-	if err := os.WriteFile(config, []byte("trust-model always\n"), 0o600); err != nil {
-		d.tb.Fatal(err)
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no files listed in %.200q", out)
 	}
+	return files, nil
 }
 
-// stopAgent ends the gpg-agent that gpg may have started for this home.
-func (d *Duplicity) stopAgent() {
-	cmd := exec.Command("gpgconf", "--kill", "gpg-agent")
-	cmd.Env = d.Env()
-	_ = cmd.Run() // there is none, mostly
+// CollectionStatus returns what duplicity prints about chains and sets.
+func (s *Sandbox) CollectionStatus(url string, args ...string) string {
+	s.t.Helper()
+	return s.Duplicity("collection-status", append(args, url)...)
 }
 
-// URL is the duplicity URL of a directory.
-func URL(dir string) string { return fmt.Sprintf("file://%s", dir) }
+// Verify compares the contents at a time, zero for the newest, with source.
+func (s *Sandbox) Verify(url, source string, at time.Time, args ...string) {
+	s.t.Helper()
+	s.Duplicity("verify", append(append(args, atTime(at)...), "--compare-data", url, source)...)
+}
+
+// GPG runs gpg, which must exit with 0, and returns its standard output.
+func (s *Sandbox) GPG(stdin io.Reader, args ...string) []byte {
+	s.t.Helper()
+	cmd := s.command("gpg", append([]string{"--batch", "--no-tty"}, args...)...)
+	cmd.Stdin = stdin
+	out, err := run(cmd)
+	s.check(err)
+	return []byte(out)
+}
+
+// ImportKeys puts the keys of a file into the sandbox's key rings, and trusts
+// them fully.
+func (s *Sandbox) ImportKeys(file string) {
+	s.t.Helper()
+	s.GPG(nil, "--import", file)
+	var trust strings.Builder
+	primary := false
+	for line := range strings.Lines(string(s.GPG(nil, "--list-keys", "--with-colons"))) {
+		fields := strings.Split(line, ":")
+		switch fields[0] {
+		case "pub":
+			primary = true
+		case "fpr":
+			if primary {
+				fmt.Fprintf(&trust, "%s:6:\n", fields[9])
+			}
+			primary = false
+		}
+	}
+	s.GPG(strings.NewReader(trust.String()), "--import-ownertrust")
+}
