@@ -111,7 +111,7 @@ type Tier struct {
 	// Mode is mirror (each file in every store) or stripe (each file in one,
 	// by weight). Default: mirror.
 	Mode Mode `yaml:"mode" jsonschema:"enum=mirror,enum=stripe"`
-	// Stores of the tier, by name.
+	// Stores are those of the tier, by name.
 	Stores []string `yaml:"stores" jsonschema:"required"`
 	// OnFailure says what a mirror does when one of its stores fails a write:
 	// abort (the write fails) or continue (it succeeds, and repair fills the
@@ -137,7 +137,7 @@ type Route struct {
 	YoungerThan time.Duration `yaml:"younger_than"`
 	// OlderThan is met by files of sets of this age or more.
 	OlderThan time.Duration `yaml:"older_than"`
-	// Tiers that take the file: a copy goes to each.
+	// Tiers take the file: a copy goes to each.
 	Tiers []string `yaml:"tiers" one:"tier"`
 
 	// Implied marks the route that the defaults add.
@@ -175,7 +175,7 @@ type Prices string
 type Encryption struct {
 	// Recipients are the key ids or fingerprints that files are encrypted to.
 	Recipients []string `yaml:"recipients"`
-	// HiddenRecipients are like Recipients, and files do not tell them.
+	// HiddenRecipients are recipients whose keys the files do not name.
 	HiddenRecipients []string `yaml:"hidden_recipients"`
 	// Sign is the key id or fingerprint of the key that signs.
 	Sign string `yaml:"sign"`
@@ -186,7 +186,7 @@ type Encryption struct {
 	// SignPassphrase opens the key that signs. Only by reference. Default: the
 	// passphrase.
 	SignPassphrase Secret `yaml:"sign_passphrase"`
-	// KeyFiles are files of exported OpenPGP keys, armored or binary, relative
+	// KeyFiles names files of exported OpenPGP keys, armored or binary, relative
 	// to the policy.
 	KeyFiles []string `yaml:"keys"`
 	// UseGPG decrypts by running gpg: for its agent, or a smart card.

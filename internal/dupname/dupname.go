@@ -61,9 +61,14 @@ type Name struct {
 
 // Prefixes are duplicity's --file-prefix options. They are literal text.
 type Prefixes struct {
-	All       string `yaml:"all"`       // --file-prefix, before each of the others
-	Volume    string `yaml:"volume"`    // --file-prefix-archive
-	Manifest  string `yaml:"manifest"`  // --file-prefix-manifest
-	Signature string `yaml:"signature"` // --file-prefix-signature
-	Stats     string `yaml:"stats"`     // --file-prefix-jsonstat
+	// All stands before each of the others (--file-prefix).
+	All string `yaml:"all"`
+	// Volume stands before volumes (--file-prefix-archive).
+	Volume string `yaml:"volume"`
+	// Manifest stands before manifests (--file-prefix-manifest).
+	Manifest string `yaml:"manifest"`
+	// Signature stands before signatures (--file-prefix-signature).
+	Signature string `yaml:"signature"`
+	// Stats stands before statistics (--file-prefix-jsonstat).
+	Stats string `yaml:"stats"`
 }
