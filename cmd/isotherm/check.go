@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/policy"
+	"github.com/isotherm-backup/isotherm/tiering"
+)
+
+type checkFlags struct {
+	effective bool
+	schema    bool
+	explain   string
+	size      string
+}
+
+func newCheckCommand(app *app) *cobra.Command {
+	var flags checkFlags
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Validate the policy, list each store, and say what is where",
+		Long: `Check reads the policy and names every mistake with its place and its fix; then it
+lists each store and says what lies there, in which state.
+
+Exit codes: 0 all is well; 1 a store could not be listed; 2 the policy has mistakes.`,
+		Example: `  isotherm check
+  isotherm check --explain duplicity-full.20240101T000000Z.vol1.difftar.gpg --size 200MB`,
+		GroupID: groupStart,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return app.check(cmd.Context(), flags) },
+	}
+	cmd.Flags().BoolVar(&flags.effective, "effective", false, "print the policy with all defaults written out, and do nothing else")
+	cmd.Flags().BoolVar(&flags.schema, "schema", false, "print the JSON Schema of policies, for editors, and do nothing else")
+	cmd.Flags().StringVar(&flags.explain, "explain", "", "say which route takes the file `NAME` and why, and do nothing else")
+	cmd.Flags().StringVar(&flags.size, "size", "", "size of the file to --explain, for routes by size")
+	cmd.MarkFlagsMutuallyExclusive("effective", "schema", "explain")
+	return cmd
+}
+
+func (a *app) check(ctx context.Context, flags checkFlags) error {
+	if flags.schema {
+		_, err := a.stdout.Write(policy.Schema())
+		return err
+	}
+	if flags.explain != "" {
+		return a.explainRoute(flags)
+	}
+	if flags.effective {
+		return a.effectivePolicy()
+	}
+	return a.withSession(ctx, tiering.GuardPlan, func(s *session) error {
+		inv, err := s.tiers.Inventory(ctx, "")
+		if err != nil {
+			return err
+		}
+		answer := checkAnswer{Policy: s.policy.Path, Archive: s.policy.Archive, Stores: storeSummaries(s.policy, inv)}
+		if err := a.answer(answer, answer.print); err != nil {
+			return err
+		}
+		return inv.Complete()
+	})
+}
+
+func (a *app) effectivePolicy() error {
+	p, err := a.loadPolicy()
+	if err != nil {
+		return err
+	}
+	src, err := p.Effective()
+	if err != nil {
+		return err
+	}
+	_, err = a.stdout.Write(src)
+	return err
+}
+
+// explainAnswer is the answer of check --explain.
+type explainAnswer struct {
+	Name  string   `json:"name"`
+	Kind  string   `json:"kind"`
+	Tiers []string `json:"tiers"`
+	Route int      `json:"route"` // from 1, in the order of the policy
+	Why   string   `json:"why"`
+}
+
+func (a *app) explainRoute(flags checkFlags) error {
+	p, err := a.loadPolicy()
+	if err != nil {
+		return err
+	}
+	var size int64
+	if flags.size != "" {
+		if size, err = policy.ParseSize(flags.size); err != nil {
+			return usageError{fmt.Errorf("--size: %w", err)}
+		}
+	}
+	d := p.Route(flags.explain, size, time.Now())
+	answer := explainAnswer{Name: flags.explain, Kind: d.Kind.String(), Tiers: d.Tiers, Route: d.Index + 1, Why: d.Why}
+	return a.answer(answer, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s\n  kind   %s\n  tiers  %v\n  %s\n", answer.Name, answer.Kind, answer.Tiers, answer.Why)
+		return err
+	})
+}
+
+// checkAnswer is the answer of check.
+type checkAnswer struct {
+	Policy  string         `json:"policy"`
+	Archive string         `json:"archive"`
+	Stores  []storeSummary `json:"stores"`
+}
+
+// storeSummary says what lies in one store.
+type storeSummary struct {
+	Store  string         `json:"store"`
+	URL    string         `json:"url"`
+	Class  string         `json:"class,omitempty"`
+	Files  int            `json:"files"`
+	Bytes  int64          `json:"bytes"`
+	States map[string]int `json:"states"` // files by state
+	Error  string         `json:"error,omitempty"`
+}
+
+func storeSummaries(p *policy.Policy, inv *tiering.Inventory) []storeSummary {
+	summaries := make([]storeSummary, len(inv.Stores))
+	for i, name := range inv.Stores {
+		s := storeSummary{Store: name, States: map[string]int{}}
+		if described, ok := p.Store(name); ok {
+			s.URL, s.Class = described.URL, described.Class
+		}
+		if err := inv.Failed[name]; err != nil {
+			s.Error = err.Error()
+		}
+		summaries[i] = s
+	}
+	for i := range inv.Files {
+		for _, c := range inv.Files[i].Copies {
+			s := &summaries[c.Store]
+			s.Files++
+			s.Bytes += c.Size
+			s.States[c.State.String()]++
+		}
+	}
+	return summaries
+}
+
+func (c checkAnswer) print(w io.Writer) error {
+	fmt.Fprintf(w, "policy %s, archive %s\n\n", c.Policy, c.Archive)
+	t := newTable(w, "store", "class", "files", "size", "ready", "frozen", "thawing", "thawed", "where")
+	rightAlign(t, 3, 4, 5, 6, 7, 8)
+	for _, s := range c.Stores {
+		where := s.URL
+		if s.Error != "" {
+			where += "  cannot be listed"
+		}
+		t.AppendRow([]any{s.Store, orDash(s.Class), s.Files, humanize.IBytes(uint64(s.Bytes)),
+			s.States[backends.Ready.String()], s.States[backends.Frozen.String()],
+			s.States[backends.Thawing.String()], s.States[backends.Thawed.String()], where})
+	}
+	t.Render()
+	return nil
+}
+
+// orDash stands for an empty cell.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/isotherm-backup/isotherm/engine"
+	"github.com/isotherm-backup/isotherm/policy/price"
+	"github.com/isotherm-backup/isotherm/tiering"
+	"github.com/isotherm-backup/isotherm/tiering/thaw"
+)
+
+type restoreFlags struct {
+	planFlags
+	yes          bool
+	detach       bool
+	dryRun       bool
+	overwrite    bool
+	numericOwner bool
+	parallel     int
+}
+
+func newRestoreCommand(app *app) *cobra.Command {
+	var flags restoreFlags
+	cmd := &cobra.Command{
+		Use:   "restore DEST [PATH...]",
+		Short: "Plan, thaw and restore, volume by volume as they arrive",
+		Long: `Restore makes the plan that ` + "`isotherm plan`" + ` shows, asks, thaws what is frozen, and
+restores below DEST while volumes still arrive. Paths are relative to the backup's
+root and keep their place below DEST; without paths everything is restored.
+
+With --detach it asks for the thaw, restores what can be read already, and exits
+with 3; the same command later carries on. So does the same command after an
+interruption: what is finished is kept. The job can also be carried on from
+another machine that has the policy and the keys.
+
+Exit codes: 0 done; 1 failed; 2 usage or policy; 3 waiting for a thaw; 4 done, but
+something was skipped or could not be restored.`,
+		Example: `  isotherm restore /mnt/restored
+  isotherm restore --time 2024-01-02 --speed bulk --detach ./old home/anna/photos`,
+		GroupID: groupRescue,
+		Args:    minArgs("DEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.restore(cmd.Context(), args[0], archivePaths(args[1:]), flags)
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&flags.detach, "detach", false, "do not wait for the thaw: exit with 3 and carry on later")
+	cmd.Flags().BoolVarP(&flags.dryRun, "dry-run", "n", false, "show the plan and do nothing")
+	cmd.Flags().BoolVar(&flags.overwrite, "overwrite", false, "restore into a folder that is not empty, replacing what the backup has")
+	cmd.Flags().BoolVar(&flags.numericOwner, "numeric-owner", false, "set owners by number, not by name")
+	cmd.Flags().IntVar(&flags.parallel, "parallel", 0, "`number` of volumes decoded at once (default: one for each CPU)")
+	return cmd
+}
+
+func (a *app) restore(ctx context.Context, dest string, paths []string, flags restoreFlags) error {
+	if flags.dryRun {
+		return a.plan(ctx, flags.planFlags, paths)
+	}
+	return a.withSynced(ctx, tiering.GuardNone, func(s *session) error {
+		return s.withRestorePlan(ctx, flags.planFlags, paths, dest, func(p *engine.RestorePlan) error {
+			return a.carryOut(ctx, s, p, dest, flags)
+		})
+	})
+}
+
+// withRestorePlan makes a plan with its spool, runs f, and removes the spool. A
+// restore that was interrupted at dest is planned for the same time, even if
+// there have been backups since.
+func (s *session) withRestorePlan(ctx context.Context, flags planFlags, paths []string, dest string, f func(*engine.RestorePlan) error) (err error) {
+	opts, err := flags.options(s, paths)
+	if err != nil {
+		return err
+	}
+	if dest != "" && opts.At.IsZero() {
+		before, err := engine.ReadInterrupted(dest)
+		if err == nil {
+			opts.At = before.Time
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if opts.Spool, err = os.MkdirTemp(s.stateDir, "spool-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(opts.Spool)) }()
+	p, err := s.archive.Plan(ctx, opts)
+	if p == nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err != nil {
+		return err
+	}
+	return f(p)
+}
+
+// carryOut asks, thaws and restores.
+func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, dest string, flags restoreFlags) error {
+	var job *thaw.Job
+	if p.NeedsThaw() {
+		var err error
+		if job, err = a.job(ctx, s, p, flags.yes); err != nil {
+			return err
+		}
+	} else if err := a.confirmPrice(p, flags.yes); err != nil {
+		return err
+	}
+	opts := engine.RestoreOptions{Overwrite: flags.overwrite, NumericOwner: flags.numericOwner, Parallel: flags.parallel}
+	var report *engine.RestoreReport
+	var err error
+	switch {
+	case job == nil:
+		report, err = s.archive.Restore(ctx, p, dest, opts)
+	case flags.detach:
+		if err := job.Advance(ctx); err != nil {
+			return err
+		}
+		report, err = s.archive.RestoreReadable(ctx, p, dest, job, opts)
+	default:
+		report, err = s.archive.RestoreThawing(ctx, p, dest, job, opts)
+	}
+	a.progress.wait()
+	return a.restored(p, dest, job, report, err)
+}
+
+// job returns the thaw job under way for the plan, or asks and starts one.
+func (a *app) job(ctx context.Context, s *session, p *engine.RestorePlan, yes bool) (*thaw.Job, error) {
+	job, err := s.archive.Job(ctx, p, a.observeThaw())
+	if other := (*engine.OtherJobError)(nil); errors.As(err, &other) {
+		return nil, withHints(err, exitFailed,
+			"`isotherm thaw status` shows it; carry it on by the restore it belongs to, or end it with `isotherm thaw cancel`")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if job != nil {
+		a.say("isotherm: carrying on thaw job %s", job.ID())
+		return job, nil
+	}
+	if err := a.confirmPrice(p, yes); err != nil {
+		return nil, err
+	}
+	return s.archive.StartJob(ctx, p, a.observeThaw())
+}
+
+// confirmPrice asks before anything is spent. What costs nothing is not asked.
+func (a *app) confirmPrice(p *engine.RestorePlan, yes bool) error {
+	chosen := p.Thaw.Chosen
+	free := chosen.Thaw.Files == 0
+	var totals []price.Amount
+	for _, c := range chosen.Prices {
+		totals = append(totals, c.Total)
+		free = free && c.Total.Complete() && c.Total.IsZero()
+	}
+	what := fmt.Sprintf("restore needs %s (%s)", count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes))
+	if chosen.Thaw.Files > 0 {
+		what += fmt.Sprintf(", %d of them to be thawed (%s)", chosen.Thaw.Files, after(p.Thaw.MadeAt, chosen.ReadyBy))
+	}
+	if len(totals) > 0 {
+		what += ", for " + money(totals)
+	}
+	a.progress.wait()
+	if free {
+		a.say("isotherm: %s", what)
+		return nil
+	}
+	if yes {
+		a.say("isotherm: %s", what)
+	}
+	return a.confirm(what+". Go ahead?", yes)
+}
+
+// restoreAnswer is the answer of restore.
+type restoreAnswer struct {
+	Dest    string       `json:"dest"`
+	State   string       `json:"state"` // done, partial or waiting
+	Paths   int64        `json:"paths"` // other than files with content
+	Files   int64        `json:"files"` // with content
+	Bytes   int64        `json:"bytes"` // of content
+	Failed  int64        `json:"failed"`
+	Skipped int64        `json:"skipped"`
+	Job     *thaw.Status `json:"job,omitempty"`
+	Errors  []string     `json:"errors,omitempty"`
+}
+
+// restored tells how a restore went.
+func (a *app) restored(p *engine.RestorePlan, dest string, job *thaw.Job, report *engine.RestoreReport, err error) error {
+	var waiting *engine.WaitingError
+	if err != nil && !errors.As(err, &waiting) {
+		return a.hintRestore(err, dest)
+	}
+	answer := restoreAnswer{
+		Dest: dest, State: "done", Paths: report.Paths, Files: report.Files, Bytes: report.Bytes,
+		Failed: report.FailedCount, Skipped: report.Skipped,
+	}
+	for _, f := range report.Failed {
+		answer.Errors = append(answer.Errors, f.Error())
+	}
+	if job != nil {
+		st := job.Status()
+		answer.Job = &st
+	}
+	code := exitDone
+	switch {
+	case waiting != nil:
+		answer.State, code = "waiting", exitWaiting
+	case !report.Whole():
+		answer.State, code = "partial", exitDegraded
+	}
+	if err := a.answer(answer, func(w io.Writer) error { return printRestored(w, answer) }); err != nil {
+		return err
+	}
+	a.tellTroubles(report)
+	if waiting != nil {
+		a.tellWaiting(p, waiting, job, dest)
+	}
+	if code != exitDone {
+		return exitError(code)
+	}
+	return nil
+}
+
+func printRestored(w io.Writer, r restoreAnswer) error {
+	_, err := fmt.Fprintf(w, "restored to %s: %s with content (%s) and %s\n",
+		r.Dest, count(int(r.Files), "file", "files"), size(r.Bytes), count(int(r.Paths), "other path", "other paths"))
+	return err
+}
+
+// tellTroubles says what was skipped, and what went wrong on the way.
+func (a *app) tellTroubles(r *engine.RestoreReport) {
+	const shown = 20
+	for i, f := range r.Failed {
+		if i == shown {
+			a.say("isotherm: and %d more paths; --json lists them", r.FailedCount-shown)
+			break
+		}
+		a.say("isotherm: %v", f)
+	}
+	for _, v := range r.Volumes {
+		a.say("isotherm: %v", v)
+	}
+	for _, d := range r.Damaged {
+		a.say("isotherm: %v; read from another copy. `isotherm repair` replaces it", d)
+	}
+	if r.OwnersDenied > 0 {
+		a.say("isotherm: %s now to you: only root may give files away", count(int(r.OwnersDenied), "path belongs", "paths belong"))
+	}
+	if r.Skipped > 0 {
+		a.say("isotherm: %s not made: only root may make devices", count(int(r.Skipped), "device was", "devices were"))
+	}
+}
+
+// tellWaiting says until when a restore waits, and how it is carried on.
+func (a *app) tellWaiting(p *engine.RestorePlan, waiting *engine.WaitingError, job *thaw.Job, dest string) {
+	ready := p.Thaw.Chosen.ReadyBy
+	if job != nil {
+		ready = job.Status().ReadyBy
+	}
+	a.say("isotherm: %s to come, readable about %s", count(waiting.Volumes, "volume is", "volumes are"), stamp(ready))
+	a.say("isotherm: hint: run the same command again then: isotherm restore %s%s", shellWord(dest), pathArguments(p.Paths))
+}
+
+func pathArguments(paths []string) string {
+	var b strings.Builder
+	for _, path := range paths {
+		b.WriteString(" " + shellWord(path))
+	}
+	return b.String()
+}
+
+// shellWord quotes a word for a shell if it needs that.
+func shellWord(word string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// hintRestore adds what to do next to an error that ended a restore.
+func (a *app) hintRestore(err error, dest string) error {
+	var notEmpty *engine.NotEmptyError
+	var other *engine.OtherRestoreError
+	switch {
+	case errors.As(err, &notEmpty):
+		return withHints(err, exitUsage, "name a folder that is empty or does not exist; --overwrite replaces what the backup has")
+	case errors.As(err, &other):
+		return withHints(err, exitUsage,
+			fmt.Sprintf("carry that restore on with the same command, name another folder, or remove %s", filepath.Join(dest, ".isotherm-restore")))
+	}
+	return withHints(err, exitFailed, "what is finished is kept: the same command carries on")
+}
