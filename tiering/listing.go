@@ -55,7 +55,10 @@ func (t *Tiers) List(ctx context.Context, prefix string) iter.Seq2[backends.Info
 		t.learn(ctx)
 		more := true
 		failed := t.merge(ctx, prefix, func(name string, found []found) bool {
-			if info, ok := t.describe(name, found); ok {
+			if err := ctx.Err(); err != nil {
+				more = false
+				yield(backends.Info{}, err)
+			} else if info, ok := t.describe(name, found); ok {
 				more = yield(info, nil)
 			}
 			return more

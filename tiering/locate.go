@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+
+	"github.com/isotherm-backup/isotherm/backends"
 )
 
 // A location is what is known of where a file lies.
@@ -88,16 +90,22 @@ func (t *Tiers) locate(ctx context.Context, name string) (location, error) {
 }
 
 // missing returns the error for a file that no listing showed: fs.ErrNotExist
-// only when every store could be listed.
-func (loc location) missing(name string) error {
-	if len(loc.failed) == 0 {
-		return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+// only when every store could be listed. A name that cannot be is told by the
+// store that the file would go to, since each has rules of its own.
+func (t *Tiers) missing(ctx context.Context, name string, loc location) error {
+	if len(loc.failed) > 0 {
+		errs := []error{fmt.Errorf("%s is in no store that can be listed", name)}
+		for i := range t.stores {
+			errs = append(errs, loc.failed[i])
+		}
+		return errors.Join(errs...)
 	}
-	errs := []error{fmt.Errorf("%s is in no store that can be listed", name)}
-	for _, err := range loc.failed {
-		errs = append(errs, err)
+	if p, err := t.place(name, 0, loc); err == nil {
+		if _, err := p.stores[0].Stat(ctx, name); errors.Is(err, backends.ErrUnsupported) {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
 // note remembers where a file lies.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
 )
@@ -29,6 +30,7 @@ type metered struct {
 	inner  backends.Store
 	ledger *Ledger
 	guard  Guard
+	stall  time.Duration // how long a request may keep its caller waiting
 }
 
 // meteredThawer is a metered store that can be cold.
@@ -72,7 +74,9 @@ func (m *metered) wrap(err error) error {
 	return &StoreError{Store: m.name, Err: err}
 }
 
-// Put counts one request, and the bytes that the store read of body.
+// Put counts one request, and the bytes that the store read of body. How long
+// it may take is for the caller to say, who knows whether the body keeps it
+// waiting.
 func (m *metered) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
 	if err := m.send(RequestPut, ""); err != nil {
 		return backends.Info{}, err
@@ -87,11 +91,15 @@ func (m *metered) Get(ctx context.Context, name string, offset, length int64) (i
 	if err := m.send(RequestGet, ""); err != nil {
 		return nil, err
 	}
-	body, err := m.inner.Get(ctx, name, offset, length)
+	w := newWatch(ctx, m.stall)
+	body, err := m.inner.Get(w.ctx, name, offset, length)
 	if err != nil {
-		return nil, m.wrap(err)
+		w.end()
+		return nil, m.wrap(w.explain(err))
 	}
-	return &download{body: body, store: m, tally: &tally{ledger: m.ledger, entry: Entry{Store: m.name, Request: RequestGet}}}, nil
+	w.pause()
+	down := &tally{ledger: m.ledger, entry: Entry{Store: m.name, Request: RequestGet}}
+	return &download{body: body, store: m, watch: w, tally: down}, nil
 }
 
 // List counts one request for each page.
@@ -101,18 +109,25 @@ func (m *metered) List(ctx context.Context, prefix string) iter.Seq2[backends.In
 			yield(backends.Info{}, err)
 			return
 		}
+		w := newWatch(ctx, m.stall)
+		defer w.end()
 		n := 0
-		for info, err := range m.inner.List(ctx, prefix) {
-			if n++; n > 1 && n%pageSize == 1 && err == nil {
-				err = m.send(RequestList, "")
-			}
+		for info, err := range m.inner.List(w.ctx, prefix) {
+			w.pause()
 			if err != nil {
-				yield(backends.Info{}, m.wrap(err))
+				yield(backends.Info{}, m.wrap(w.explain(err)))
 				return
+			}
+			if n++; n > 1 && n%pageSize == 1 {
+				if err := m.send(RequestList, ""); err != nil {
+					yield(backends.Info{}, err)
+					return
+				}
 			}
 			if !yield(info, nil) {
 				return
 			}
+			w.resume()
 		}
 	}
 }
@@ -126,8 +141,10 @@ func (m *metered) Stat(ctx context.Context, name string) (backends.Info, error) 
 	if err := m.send(RequestHead, ""); err != nil {
 		return backends.Info{}, err
 	}
-	info, err := m.inner.Stat(ctx, name)
-	return info, m.wrap(err)
+	w := newWatch(ctx, m.stall)
+	defer w.end()
+	info, err := m.inner.Stat(w.ctx, name)
+	return info, m.wrap(w.explain(err))
 }
 
 // Delete counts one request.
@@ -135,7 +152,9 @@ func (m *metered) Delete(ctx context.Context, name string) error {
 	if err := m.send(RequestDelete, ""); err != nil {
 		return err
 	}
-	return m.wrap(m.inner.Delete(ctx, name))
+	w := newWatch(ctx, m.stall)
+	defer w.end()
+	return m.wrap(w.explain(m.inner.Delete(w.ctx, name)))
 }
 
 // Close closes the store.
@@ -149,8 +168,10 @@ func (m meteredThawer) Thaw(ctx context.Context, name string, req backends.ThawR
 	if err := m.send(RequestThaw, req.Speed); err != nil {
 		return 0, err
 	}
-	outcome, err := m.thawer.Thaw(ctx, name, req)
-	return outcome, m.wrap(err)
+	w := newWatch(ctx, m.stall)
+	defer w.end()
+	outcome, err := m.thawer.Thaw(w.ctx, name, req)
+	return outcome, m.wrap(w.explain(err))
 }
 
 // Terms returns the store's terms.
@@ -210,20 +231,25 @@ func (u *upload) Read(p []byte) (int, error) {
 type download struct {
 	body  io.ReadCloser
 	store *metered
+	watch *watch
 	*tally
 }
 
 func (d *download) Read(p []byte) (int, error) {
+	d.watch.resume()
 	n, err := d.body.Read(p)
+	d.watch.pause()
 	if tallied := d.add(0, n); tallied != nil {
 		return n, tallied
 	}
 	if err != nil && err != io.EOF {
-		err = d.store.wrap(err)
+		err = d.store.wrap(d.watch.explain(err))
 	}
 	return n, err
 }
 
 func (d *download) Close() error {
-	return errors.Join(d.store.wrap(d.body.Close()), d.flush())
+	err := d.body.Close()
+	d.watch.end()
+	return errors.Join(d.store.wrap(err), d.flush())
 }

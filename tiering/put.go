@@ -34,6 +34,11 @@ func (t *Tiers) Put(ctx context.Context, name string, body io.Reader, opts backe
 	if err := t.guard.check(RequestPut, false); err != nil {
 		return backends.Info{}, err
 	}
+	unlock, err := t.names.lock(ctx, name)
+	if err != nil {
+		return backends.Info{}, err
+	}
+	defer unlock()
 	body, size, err := t.measure(body, opts.Size)
 	if err != nil {
 		return backends.Info{}, err
@@ -178,6 +183,15 @@ func (t *Tiers) conclude(ctx context.Context, name string, p placement, f *fanou
 	return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), t.takeBack(ctx, record, good, loc))
 }
 
+// putIn writes a file to one store, whatever the routes say.
+func (t *Tiers) putIn(ctx context.Context, s *place, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
+	f := &fanout{stall: t.stall, needed: func(*place) bool { return true }}
+	if err := f.put(ctx, []*place{s}, name, body, opts); err != nil {
+		return backends.Info{}, err
+	}
+	return f.lanes[0].info, f.lanes[0].err
+}
+
 // finish removes what the put has made out of date.
 func (t *Tiers) finish(ctx context.Context, name string, p placement, f *fanout, good []*lane, loc location) (backends.Info, error) {
 	var errs []error
@@ -260,6 +274,11 @@ func (t *Tiers) Delete(ctx context.Context, name string) error {
 	if err := t.guard.check(RequestDelete, false); err != nil {
 		return err
 	}
+	unlock, err := t.names.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	t.learn(ctx)
 	var errs []error
 	needed := false

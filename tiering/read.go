@@ -32,7 +32,7 @@ func (t *Tiers) Get(ctx context.Context, name string, offset, length int64) (io.
 			return nil, err
 		}
 		if copies = t.readable(name, loc.copies); len(copies) == 0 {
-			return nil, t.unreadable(name, loc)
+			return nil, t.unreadable(ctx, name, loc)
 		}
 	}
 	r := &Reader{
@@ -62,7 +62,7 @@ func (t *Tiers) Stat(ctx context.Context, name string) (backends.Info, error) {
 			return backends.Info{}, err
 		}
 		if copies = t.trusted(name, loc.copies); len(copies) == 0 {
-			return backends.Info{}, loc.missing(name)
+			return backends.Info{}, t.missing(ctx, name, loc)
 		}
 	}
 	t.order(copies)
@@ -158,11 +158,17 @@ func (t *Tiers) order(copies []Copy) {
 }
 
 // unreadable returns why a file cannot be read.
-func (t *Tiers) unreadable(name string, loc location) error {
+func (t *Tiers) unreadable(ctx context.Context, name string, loc location) error {
 	copies := t.trusted(name, loc.copies)
 	if len(copies) == 0 {
-		return loc.missing(name)
+		return t.missing(ctx, name, loc)
 	}
+	return t.frozen(name, copies)
+}
+
+// frozen returns the error of the copy that can be read first, of copies that
+// cannot be read now.
+func (t *Tiers) frozen(name string, copies []Copy) error {
 	soonest := slices.MinFunc(copies, func(a, b Copy) int {
 		return cmp.Or(
 			-cmp.Compare(thawing(a), thawing(b)),

@@ -88,9 +88,15 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// atEnd returns io.EOF when the copy has ended where the file does.
+// atEnd returns io.EOF when the copy has ended where the file does. A file that
+// is shorter than it was listed may have been put anew since, by another
+// process.
 func (r *Reader) atEnd() error {
 	if r.left == 0 || r.pos >= r.whole {
+		return io.EOF
+	}
+	s, _ := r.tiers.byName(r.store)
+	if info, err := s.Stat(r.ctx, r.name); err == nil && info.Size == r.pos && len(r.errs) == 0 {
 		return io.EOF
 	}
 	return &StoreError{Store: r.store, Err: fmt.Errorf("%s ends after %d bytes of %d: %w", r.name, r.pos, r.whole, backends.ErrCorrupt)}

@@ -2,6 +2,7 @@ package tiering
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -176,18 +177,22 @@ func (t *Tiers) degrade(ctx context.Context, r Record) error {
 	return fmt.Errorf("record that %s is degraded: %w", r.Name, errors.Join(kept, published))
 }
 
-// publish writes r to the first hot store that takes it.
+// publish writes r to the first hot store that takes it, those first which have
+// just taken the file itself.
 func (t *Tiers) publish(ctx context.Context, r Record) error {
 	r.Published = true
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
+	stores := t.hot()
+	slices.SortStableFunc(stores, func(a, b *place) int {
+		return cmp.Compare(slices.Index(r.Good, b.name), slices.Index(r.Good, a.name))
+	})
 	errs := []error{errors.New("no hot store takes it")}
-	for _, s := range t.hot() {
+	for _, s := range stores {
 		opts := backends.PutOptions{Size: int64(len(data))}
-		_, err := s.Put(ctx, r.fileName(), bytes.NewReader(data), opts)
-		if err == nil {
+		if _, err = t.putIn(ctx, s, r.fileName(), bytes.NewReader(data), opts); err == nil {
 			return nil
 		}
 		errs = append(errs, err)

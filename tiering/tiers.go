@@ -31,9 +31,11 @@ type Options struct {
 	// ReadCost orders copies that can be read: the price of reading from each
 	// store, in any one unit. Stores that are not in it cost nothing.
 	ReadCost map[string]float64
-	// Stall is how long a store may take no bytes of a put, or not finish one,
-	// before it counts as failed; in real time, 10 minutes by default: longer
-	// than a slow line takes for one part of a multipart upload.
+	// Stall is how long a store may keep its caller waiting before the request
+	// counts as failed: take no bytes of a put, give none of a get, and so on.
+	// In real time, 10 minutes by default: longer than a slow line takes for
+	// one part of a multipart upload. It is the last resort; stores have
+	// time-outs of their own.
 	Stall time.Duration
 }
 
@@ -51,6 +53,7 @@ type Tiers struct {
 	log     *slog.Logger
 	guard   Guard
 	stall   time.Duration
+	names   nameLocks
 
 	mu      sync.Mutex // guards what follows
 	held    *Inventory // the last whole listing; nil before the first
@@ -84,7 +87,7 @@ var (
 
 // Open opens every store of the policy. A store that cannot be opened is no
 // error as long as another one can: each request to it fails with what open
-// said. Settings that no store understands (ErrUnsupported) are an error.
+// said, which names the store. Settings that no store understands (ErrUnsupported) are an error.
 func Open(ctx context.Context, p *policy.Policy, open Opener, opts Options) (*Tiers, error) {
 	t := &Tiers{
 		policy: p, log: opts.Log, guard: opts.Guard, stall: opts.Stall,
@@ -133,8 +136,7 @@ func (t *Tiers) openStores(ctx context.Context, open Opener, opts Options) error
 	for i, ps := range t.policy.Stores {
 		inner, err := open(ctx, ps)
 		if err != nil {
-			err = fmt.Errorf("open: %w", err)
-			errs = append(errs, &StoreError{Store: ps.Name, Err: err})
+			errs = append(errs, err)
 			if ctx.Err() != nil || errors.Is(err, backends.ErrUnsupported) {
 				return errors.Join(errs...)
 			}
@@ -143,7 +145,7 @@ func (t *Tiers) openStores(ctx context.Context, open Opener, opts Options) error
 		}
 		cold := backends.TermsOf(inner).Cold || (err != nil && policy.Cold(ps))
 		t.stores = append(t.stores, &place{
-			Store: meter(&metered{name: ps.Name, cold: cold, inner: inner, ledger: t.ledger, guard: opts.Guard}),
+			Store: meter(&metered{name: ps.Name, cold: cold, inner: inner, ledger: t.ledger, guard: t.guard, stall: t.stall}),
 			name:  ps.Name, index: i, cold: cold, cost: opts.ReadCost[ps.Name], weight: max(ps.Weight, 1),
 		})
 		if clock := backends.ClockOf(inner); t.clock == (backends.RealClock{}) {
