@@ -10,9 +10,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/engine/cachefile"
 	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/chain"
+	"github.com/isotherm-backup/isotherm/engine/manifest"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/engine/sigtar"
 )
@@ -116,12 +118,22 @@ func (a *Archive) bring(ctx context.Context, v *view, d derived, file int) error
 	}
 	defer w.Close()
 	if err := d.make(w, plain); err != nil {
-		return fmt.Errorf("read %s: %w", f.Name, err)
+		return fmt.Errorf("read %s: %w", f.Name, formatError(err))
 	}
 	if _, err := io.Copy(io.Discard, plain); err != nil {
 		return err
 	}
 	return w.Commit()
+}
+
+// formatError marks what a file's content is to blame for as damage.
+func formatError(err error) error {
+	for _, kind := range []error{manifest.ErrFormat, sigtar.ErrFormat, catalog.ErrFormat, catalog.ErrOrder} {
+		if errors.Is(err, kind) {
+			return fmt.Errorf("%w: %w", backends.ErrCorrupt, err)
+		}
+	}
+	return err
 }
 
 // syncManifests brings the manifests of all sets.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -31,7 +30,10 @@ type Status struct {
 	// Degraded are files whose copies are known not to be as they should be;
 	// `isotherm repair` works them off.
 	Degraded []tiering.Record `json:"degraded,omitempty"`
-	Jobs     []thaw.Status    `json:"jobs,omitempty"` // newest first
+	// Jobs are the thaw jobs, newest first. JobsError is why some of them may be
+	// missing.
+	Jobs      []thaw.Status `json:"jobs,omitempty"`
+	JobsError string        `json:"jobs_error,omitempty"`
 }
 
 // ChainStatus is a full set and the incremental ones that follow it.
@@ -139,9 +141,9 @@ func (a *Archive) Status(ctx context.Context) (*Status, error) {
 	}
 	st.Jobs, err = thaw.List(ctx, a.tiers, thaw.Options{StateDir: a.stateDir, Log: a.log})
 	if err != nil {
-		return nil, fmt.Errorf("list thaw jobs: %w", err)
+		st.JobsError = err.Error()
 	}
-	return st, nil
+	return st, ctx.Err()
 }
 
 func (a *Archive) chainStatus(v *view, ch *chain.Chain) (ChainStatus, error) {
