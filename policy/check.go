@@ -219,8 +219,6 @@ func (c *checker) checkTiers() {
 	if len(c.policy.Tiers) == 0 && c.given("tiers") {
 		c.wrong("tiers", "add one, as in {hot: {stores: [NAME]}}", "there are no tiers")
 	}
-	used := make(map[string]bool)
-	striped := make(map[string]bool)
 	for i := range c.policy.Tiers {
 		t := &c.policy.Tiers[i]
 		path := join("tiers", t.Name)
@@ -231,22 +229,10 @@ func (c *checker) checkTiers() {
 			t.Mode = Mirror
 		}
 		c.checkTierStores(path, t)
-		for _, name := range t.Stores {
-			used[name] = true
-			striped[name] = striped[name] || t.Mode == Stripe
-		}
 		if t.Mode == Stripe {
 			c.checkStripe(path, t)
 		} else if t.OnFailure == "" {
 			t.OnFailure = Abort
-		}
-	}
-	for _, s := range c.policy.Stores {
-		path := join("stores", s.Name)
-		if !used[s.Name] {
-			c.warnKey(path, "add it to a tier, or remove it", "store %s is in no tier: nothing is written to it", s.Name)
-		} else if s.Weight > 1 && !striped[s.Name] {
-			c.warnKey(join(path, "weight"), "remove it", "store %s is in no stripe: its weight has no effect", s.Name)
 		}
 	}
 }

@@ -16,36 +16,54 @@ func (c *checker) checkRoutes() {
 	if len(p.Routes) == 0 && c.given("routes") {
 		c.wrong("routes", "add one, as in {tier: NAME}", "there are no routes")
 	}
-	before := len(c.findings)
-	used := make(map[string]bool)
 	for i := range p.Routes {
-		r := &p.Routes[i]
-		c.checkRoute(i, r)
-		for _, t := range r.Tiers {
-			used[t] = true
-		}
-	}
-	for _, t := range p.Tiers {
-		if path := join("tiers", t.Name); !used[t.Name] {
-			c.warnKey(path, "add a route to it, or remove it", "no route sends anything to tier %s", t.Name)
-		}
+		c.checkRoute(i, &p.Routes[i])
 	}
 	written := len(p.Routes)
 	c.implyRoute()
 	for i := range p.Routes {
 		p.Routes[i].words = p.Routes[i].conditions()
 	}
-	// What follows from all routes together can only be told when each is right.
-	if len(c.findings) == before && written > 0 && c.tiersKnown() {
+	// What follows from all parts together can only be told when each is right.
+	if !c.hasErrors() {
 		c.checkCoverage(p.Routes[:written])
 		c.checkReach(p.Routes[:written])
+		c.checkUse()
 	}
 }
 
-// tiersKnown reports whether every tier's stores were found right, so that its
-// readability can be told.
-func (c *checker) tiersKnown() bool {
-	return !slices.ContainsFunc(c.findings, func(f Finding) bool { return !f.Warning })
+func (c *checker) hasErrors() bool {
+	return slices.ContainsFunc(c.findings, func(f Finding) bool { return !f.Warning })
+}
+
+// checkUse warns of stores and tiers that nothing is sent to.
+func (c *checker) checkUse() {
+	p := c.policy
+	used, striped, routed := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	for _, t := range p.Tiers {
+		for _, name := range t.Stores {
+			used[name] = true
+			striped[name] = striped[name] || t.Mode == Stripe
+		}
+	}
+	for _, s := range p.Stores {
+		path := join("stores", s.Name)
+		if !used[s.Name] {
+			c.warnKey(path, "add it to a tier, or remove it", "store %s is in no tier: nothing is written to it", s.Name)
+		} else if s.Weight > 1 && !striped[s.Name] {
+			c.warnKey(join(path, "weight"), "remove it", "store %s is in no stripe: its weight has no effect", s.Name)
+		}
+	}
+	for _, r := range p.Routes {
+		for _, t := range r.Tiers {
+			routed[t] = true
+		}
+	}
+	for _, t := range p.Tiers {
+		if !routed[t.Name] {
+			c.warnKey(join("tiers", t.Name), "add a route to it, or remove it", "no route sends anything to tier %s", t.Name)
+		}
+	}
 }
 
 func routePath(i int) string { return fmt.Sprintf("routes[%d]", i) }
@@ -279,8 +297,11 @@ func (c *checker) checkCoverage(routes []Route) {
 // uncovered notes that the files of a cell match no route.
 func (c *checker) uncovered(routes []Route, x cell) {
 	p := c.policy
-	text := "a " + x.kind.String() + c.cellWords(routes, x) + " matches no route"
+	text := "a " + x.kind.String() + cellWords(routes, x) + " matches no route"
 	fix := fmt.Sprintf("add a last route: {kinds: [%s], tier: %s}", x.kind, oneReadable(p))
+	if !slices.ContainsFunc(p.Tiers, func(t Tier) bool { return p.readable(t.Name) }) {
+		fix = fmt.Sprintf("add a tier whose store can be read without a thaw, and a first route to it: {kinds: [%s], tier: HOT}", x.kind)
+	}
 	for i := range routes {
 		r := &routes[i]
 		switch {
@@ -294,13 +315,17 @@ func (c *checker) uncovered(routes []Route, x cell) {
 }
 
 // cellWords describes a cell's sizes and ages, as far as routes depend on them.
-func (c *checker) cellWords(routes []Route, x cell) string {
+func cellWords(routes []Route, x cell) string {
 	var words string
-	if i := slices.IndexFunc(routes, func(r Route) bool { return !r.takesSize(x.size) }); i >= 0 {
+	if slices.ContainsFunc(routes, func(r Route) bool { return !r.takesSize(x.size) }) {
 		words += " of " + FormatSize(x.size)
 	}
-	if i := slices.IndexFunc(routes, func(r Route) bool { return !r.takesAge(x.age, true) }); i >= 0 {
-		words += " aged " + FormatDuration(x.age)
+	if slices.ContainsFunc(routes, func(r Route) bool { return !r.takesAge(x.age, true) }) {
+		if x.age == 0 {
+			words += " of a new set"
+		} else {
+			words += " of a set aged " + FormatDuration(x.age)
+		}
 	}
 	return words
 }
@@ -333,7 +358,11 @@ func (c *checker) checkReach(routes []Route) {
 		case len(before) == 0:
 			c.wrong(routePath(j), "change its conditions, or remove it", "route %d can never match: %s", j+1, c.hopeless(r))
 		default:
-			c.wrong(routePath(j), "move it up, or remove it", "route %d is never reached: route %s takes all of its files", j+1, oneAndAll(before))
+			verb := "route %s takes"
+			if len(before) > 1 {
+				verb = "routes %s take"
+			}
+			c.wrong(routePath(j), "move it up, or remove it", "route %d is never reached: "+verb+" all of its files", j+1, oneAndAll(before))
 		}
 	}
 }

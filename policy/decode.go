@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/isotherm-backup/isotherm/internal/dupname"
 )
 
 // A decoder fills structs from YAML nodes, and remembers where each value
@@ -163,14 +165,18 @@ func isText(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
+// group reports whether a node can be read as a mapping. An empty value can: a
+// group whose keys are all commented out.
+func (d *decoder) group(path string, n *yaml.Node) bool {
+	if n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		return true
+	}
+	d.fail(n, "write its keys below it, indented", "%s is %s, not a group of keys", label(path), describe(n))
+	return false
+}
+
 // pairs returns the keys and values of a mapping, each key once.
 func (d *decoder) pairs(path string, n *yaml.Node) [][2]*yaml.Node {
-	if n.Kind != yaml.MappingNode {
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!null" { // a group whose keys are all commented out
-			d.fail(n, "write its keys below it, indented", "%s is %s, not a group of keys", label(path), describe(n))
-		}
-		return nil
-	}
 	var pairs [][2]*yaml.Node
 	seen := make(map[string]*yaml.Node)
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -192,6 +198,9 @@ func (d *decoder) pairs(path string, n *yaml.Node) [][2]*yaml.Node {
 
 // structure decodes a mapping into a struct.
 func (d *decoder) structure(path string, n *yaml.Node, v reflect.Value) {
+	if !d.group(path, n) {
+		return
+	}
 	fields := make(map[string]int)
 	var words []string
 	inline := -1
@@ -267,6 +276,9 @@ func (d *decoder) option(path, key string, n *yaml.Node, v reflect.Value) {
 
 // named decodes a mapping into a list whose elements carry their key as Name.
 func (d *decoder) named(path string, n *yaml.Node, v reflect.Value) {
+	if !d.group(path, n) {
+		return
+	}
 	for _, p := range d.pairs(path, n) {
 		at := join(path, p[0].Value)
 		d.keys[at] = p[0]
@@ -348,6 +360,11 @@ func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value, f field) {
 		}
 		measure(d, path, n, s, p, parse)
 		return
+	case *dupname.Kind:
+		if err := p.UnmarshalText([]byte(s)); err != nil {
+			d.fail(n, didYouMean(s, kindNames()), "%s: %q is no kind of file", label(path), s)
+		}
+		return
 	case encoding.TextUnmarshaler:
 		if err := p.UnmarshalText([]byte(s)); err != nil {
 			d.failValue(n, path, err)
@@ -374,6 +391,10 @@ func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value, f field) {
 	default:
 		panic("policy: internal error: no way to read a " + v.Type().String())
 	}
+}
+
+func kindNames() []string {
+	return []string{dupname.Manifest.String(), dupname.Signature.String(), dupname.Volume.String(), dupname.Other.String()}
 }
 
 // measure reads a quantity, which must be above zero: zero is how a quantity
@@ -413,10 +434,16 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// label names a value in a finding.
+var routeIndex = regexp.MustCompile(`^routes\[(\d+)\]\.?`)
+
+// label names a value in a finding. People count routes from 1.
 func label(path string) string {
 	if path == "" {
 		return "the policy"
+	}
+	if m := routeIndex.FindStringSubmatch(path); m != nil {
+		i, _ := strconv.Atoi(m[1]) // digits of our own
+		return strings.TrimSpace(fmt.Sprintf("route %d %s", i+1, path[len(m[0]):]))
 	}
 	return path
 }
@@ -425,5 +452,5 @@ func in(path string) string {
 	if path == "" {
 		return ""
 	}
-	return " in " + path
+	return " in " + label(path)
 }

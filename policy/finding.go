@@ -58,7 +58,7 @@ func sortFindings(fs []Finding) {
 func didYouMean(got string, words []string) string {
 	best, distance := "", 1+max(1, len(got)/3)
 	for _, w := range words {
-		if d := editDistance(strings.ToLower(got), w); d < distance {
+		if d := editDistance(strings.ToLower(got), strings.ToLower(w)); d < distance {
 			best, distance = w, d
 		}
 	}
