@@ -18,6 +18,7 @@ func listTests() []check {
 	return []check{
 		{"ListEmpty", func(p *place) { p.wantList(""); p.wantList("prefix") }},
 		{"ListOrder", testListOrder},
+		{"ListFileAndFolder", testListFileAndFolder},
 		{"ListPrefix", testListPrefix},
 		{"ListMany", testListMany},
 		{"ListStopped", testListStopped},
@@ -30,19 +31,31 @@ func listTests() []check {
 // it hard.
 func testListOrder(p *place) {
 	names := []string{
-		"a", "a-b", "a.b", "a/b", "a/b-c", "a/b.c", "a0", "ab", "A", "Z", "b/", "b", "b-", "b.", "c/d/e", "c/d-e", "c/d.e", "c-d",
+		"a-b", "a.b", "a/b", "a/b-c", "a/b.c", "a0", "ab", "A", "Z", "b", "b-", "b.", "c/d/e", "c/d-e", "c/d.e", "c-d",
 		"é", "z", "~", "0", "10", "9", " ", "vol1.x", "vol10.x", "vol2.x",
 	}
-	names = slices.DeleteFunc(names, func(name string) bool {
-		// A directory holds no file beside a folder of its name.
-		return name == "b/" || name == "a"
-	})
 	for _, name := range names {
 		p.put(name, []byte(name))
 	}
 	slices.Sort(names)
 	p.wantList("", names...)
 	p.wantList("a/", "a/b", "a/b-c", "a/b.c")
+}
+
+// testListFileAndFolder puts a file and another below its name, which a directory
+// cannot hold.
+func testListFileAndFolder(p *place) {
+	p.put("a", []byte("1"))
+	_, err := p.store.Put(p.Context(), "a/b", bytes.NewReader([]byte("2")), backends.PutOptions{})
+	if err != nil {
+		p.wantErr("Put of a file below a file", err, backends.ErrUnsupported)
+		p.wantList("", "a")
+	} else {
+		p.put("a-b", []byte("3"))
+		p.wantList("", "a", "a-b", "a/b")
+		p.wantFile("a/b", []byte("2"))
+	}
+	p.wantFile("a", []byte("1"))
 }
 
 func testListPrefix(p *place) {

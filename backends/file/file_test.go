@@ -1,8 +1,10 @@
 package file_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,7 +14,12 @@ import (
 	"github.com/isotherm-backup/isotherm/backends/file"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(workerDir); dir != "" {
+		work(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func open(t *testing.T, dir string) *file.Store {
 	t.Helper()
@@ -35,4 +42,22 @@ func TestConformance(t *testing.T) {
 			}
 		},
 	})
+}
+
+func list(ctx context.Context, s backends.Store) ([]string, error) {
+	var names []string
+	for info, err := range s.List(ctx, "") {
+		if err != nil {
+			return names, err
+		}
+		names = append(names, info.Name)
+	}
+	return names, nil
+}
+
+func put(t *testing.T, s backends.Store, name, data string) {
+	t.Helper()
+	if _, err := s.Put(t.Context(), name, strings.NewReader(data), backends.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }

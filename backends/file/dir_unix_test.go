@@ -1,8 +1,9 @@
+//go:build unix
+
 package file_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,28 +16,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/file"
 )
-
-func list(ctx context.Context, s backends.Store) ([]string, error) {
-	var names []string
-	for info, err := range s.List(ctx, "") {
-		if err != nil {
-			return names, err
-		}
-		names = append(names, info.Name)
-	}
-	return names, nil
-}
-
-func put(t *testing.T, s backends.Store, name, data string) {
-	t.Helper()
-	if _, err := s.Put(t.Context(), name, strings.NewReader(data), backends.PutOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestNewRelative(t *testing.T) {
 	t.Parallel()
@@ -128,7 +112,7 @@ func TestForeign(t *testing.T) {
 		os.Symlink("nowhere", filepath.Join(dir, "dangling")),
 		os.Mkdir(filepath.Join(dir, "empty-folder"), 0o700),
 		os.Mkdir(filepath.Join(dir, "lost+found"), 0),
-		fifo(filepath.Join(dir, "fifo")),
+		unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
