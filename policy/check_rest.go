@@ -100,8 +100,8 @@ func (c *checker) checkKeyFiles(e *Encryption) {
 		switch {
 		case strings.HasPrefix(name, "~"):
 			c.wrong(at, "write ${env:HOME}"+strings.TrimPrefix(name, "~"), "%s: ~ is not replaced here", at)
-		case err != nil:
-			c.wrong(at, "export it: gpg --export-secret-keys --armor KEY > "+name, "%s: %s cannot be read: %v", at, path, rootCause(err))
+		case err != nil: // what needs no key can still be done here
+			c.warn(at, "export it there: gpg --export-secret-keys --armor KEY", "%s: %s cannot be read: %v", at, path, rootCause(err))
 		case info.IsDir():
 			c.wrong(at, "name a file", "%s: %s is a directory", at, path)
 		}

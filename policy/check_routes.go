@@ -156,39 +156,50 @@ func (c *checker) implyRoute() {
 		return // then manifests reach no readable tier, which is found wrong
 	}
 	implied := Route{Kinds: []dupname.Kind{dupname.Other}, Tiers: tiers, Implied: true}
-	if n := len(p.Routes); n > 0 && slices.Equal(p.Routes[n-1].Kinds, implied.Kinds) && slices.Equal(p.Routes[n-1].Tiers, tiers) && p.Routes[n-1].allNames() && p.Routes[n-1].allSizesAndAges() {
+	last := &p.Routes[len(p.Routes)-1] // there is one: that for manifests
+	if slices.Equal(last.Kinds, implied.Kinds) && slices.Equal(last.Tiers, tiers) && last.allNames() && last.allSizesAndAges() {
 		return // written out, as Effective does
 	}
 	p.Routes = append(p.Routes, implied)
 }
 
-// manifestTiers returns the tiers that the first route for manifests names:
-// those whose stores are all hot, or else those that can be read.
+// manifestTiers returns the tiers of the first route that takes manifests
+// whatever their names, or else of the first that takes some: those whose
+// stores are all hot, or else those that can be read.
 func (p *Policy) manifestTiers() []string {
-	for i := range p.Routes {
-		r := &p.Routes[i]
-		if len(r.Kinds) > 0 && !slices.Contains(r.Kinds, dupname.Manifest) {
-			continue
-		}
-		var hot, readable []string
-		for _, name := range r.Tiers {
-			t, ok := p.Tier(name)
-			if !ok || !p.readable(name) {
+	for _, anyName := range []bool{true, false} {
+		for i := range p.Routes {
+			r := &p.Routes[i]
+			takes := len(r.Kinds) == 0 || slices.Contains(r.Kinds, dupname.Manifest)
+			if !takes || anyName && !p.takesAllNames(r, dupname.Manifest) {
 				continue
 			}
-			readable = append(readable, name)
-			if !slices.ContainsFunc(t.Stores, func(s string) bool { st, ok := p.Store(s); return ok && Cold(*st) }) {
-				hot = append(hot, name)
+			if tiers := p.hottest(r.Tiers); len(tiers) > 0 {
+				return tiers
 			}
-		}
-		if len(hot) > 0 {
-			return hot
-		}
-		if len(readable) > 0 {
-			return readable
 		}
 	}
 	return nil
+}
+
+// hottest returns those of the tiers whose stores are all hot, or else those
+// that can be read.
+func (p *Policy) hottest(tiers []string) []string {
+	var hot, readable []string
+	for _, name := range tiers {
+		t, ok := p.Tier(name)
+		if !ok || !p.readable(name) {
+			continue
+		}
+		readable = append(readable, name)
+		if !slices.ContainsFunc(t.Stores, p.isCold) {
+			hot = append(hot, name)
+		}
+	}
+	if len(hot) > 0 {
+		return hot
+	}
+	return readable
 }
 
 // A cell stands for all files of a kind between two neighbouring limits of size
@@ -220,9 +231,8 @@ func cells(routes []Route, kinds ...dupname.Kind) []cell {
 	var all []cell
 	for _, k := range kinds {
 		for _, s := range sizes {
-			if k == dupname.Other {
+			if k == dupname.Other { // its age is known for statistics only
 				all = append(all, cell{k, s, 0, false})
-				continue
 			}
 			for _, a := range ages {
 				all = append(all, cell{k, s, a, true})

@@ -97,6 +97,12 @@ func (c *checker) wrongKey(path, fix, format string, args ...any) {
 	c.fail(n, fix, format, args...)
 }
 
+// warn notes a warning at the value at path.
+func (c *checker) warn(path, fix, format string, args ...any) {
+	c.wrong(path, fix, format, args...)
+	c.findings[len(c.findings)-1].Warning = true
+}
+
 // warnKey notes a warning at the key of the value at path.
 func (c *checker) warnKey(path, fix, format string, args ...any) {
 	c.wrongKey(path, fix, format, args...)

@@ -37,7 +37,7 @@ routes:
   - {kinds: [volume], tier: cold}
 thaw: {speed: bulk, keep: 7d, max_cost: 25 USD, deadline: 72h}
 prices: aws/eu-west-1
-encryption: {recipients: [0x3aa5c34371567bd2], sign: 3AA5 C343 7156 7BD2}
+encryption: {recipients: ["0x3aa5c34371567bd2"], sign: 3AA5 C343 7156 7BD2}
 retention: {keep_full: 4, keep_for: 1y}
 `
 
@@ -61,7 +61,7 @@ stores:
     retry: {first: 500ms, max: 30s, deadline: 15m}
   swift: {url: "swift://hot/photos", cloud: ovh, region: GRA, class: PCS}
   pca: {url: "pca://cold/photos", cloud: ovh, region: GRA}
-  sim: {url: "coldsim:///srv/sim?seed=7", class: DEEP_ARCHIVE, speedup: 3600, rate: 2.5, expedited: refuse}
+  sim: {url: "coldsim:///srv/sim", class: DEEP_ARCHIVE, speedup: 3600, seed: 7, rate: 2.5, expedited: refuse}
 tiers:
   hot: {mode: stripe, stores: [s3, swift]}
   cold: {mode: mirror, stores: [pca, sim], on_failure: continue}

@@ -172,7 +172,7 @@ func (p *Policy) readable(tier string) bool {
 	}
 	cold := 0
 	for _, name := range t.Stores {
-		if s, ok := p.Store(name); ok && Cold(*s) {
+		if p.isCold(name) {
 			cold++
 		}
 	}
@@ -180,6 +180,12 @@ func (p *Policy) readable(tier string) bool {
 		return cold == 0
 	}
 	return cold < max(1, len(t.Stores))
+}
+
+// isCold reports whether the store of that name is cold.
+func (p *Policy) isCold(store string) bool {
+	s, ok := p.Store(store)
+	return ok && Cold(*s)
 }
 
 // text says a reason in words.

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"flag"
 	"maps"
+	"net/url"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"github.com/invopop/jsonschema"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
 
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 )
@@ -186,4 +190,112 @@ func takersOf(key string) []string {
 		}
 	}
 	return names
+}
+
+// TestSchemaTakesGoodPolicies: what loads is right by the schema as well, and
+// what has a wrong key or form is not.
+func TestSchemaTakesGoodPolicies(t *testing.T) {
+	t.Parallel()
+	compiled := compileSchema(t)
+	generated, err := FromMultibackend([]byte(ovh), url.Values{"mode": {"mirror"}}, "photos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	effective, err := load(t, everyKey).Effective()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := map[string][]byte{
+		"design": []byte(design), "every key": []byte(everyKey), "template": Template(TemplateOptions{Archive: "photos"}),
+		"multibackend": generated, "effective": effective, "docs": []byte(docsExample(t)),
+	}
+	for name, src := range good {
+		load(t, string(src))
+		if err := compiled.Validate(yamlValue(t, src)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	directories := func(name string) (string, bool) { return "/srv/" + name, true }
+	examples, err := filepath.Glob(filepath.Join("..", "examples", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range examples {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(src, path, directories); err != nil {
+			t.Error(err)
+		}
+		if err := compiled.Validate(yamlValue(t, src)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, change := range [][2]string{
+		{"archive: photos", "archive: photos\ncolour: blue"},
+		{"version: 1", "version: 2"},
+		{"mode: mirror", "mode: raid"},
+		{"keep: 7d", "keep: 7 days"},
+		{"max_cost: 25 USD", "max_cost: 25"},
+		{"tier: cold", "tier: cold, tiers: [hot]"},
+		{"kinds: [volume]", "kinds: [volumes]"},
+		{"keep_full: 4", "keep_full: 0"},
+		{"region: eu-west-1", "regoin: eu-west-1"},
+	} {
+		src := strings.Replace(design, change[0], change[1], 1)
+		if err := compiled.Validate(yamlValue(t, []byte(src))); err == nil {
+			t.Errorf("the schema takes %q", change[1])
+		}
+		if _, err := Parse([]byte(src), "", nil); err == nil {
+			t.Errorf("Parse takes %q", change[1])
+		}
+	}
+}
+
+func compileSchema(t *testing.T) *validator.Schema {
+	t.Helper()
+	doc, err := validator.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := validator.NewCompiler()
+	if err := c.AddResource("policy.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile("policy.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+// yamlValue reads YAML as the values that JSON has.
+func yamlValue(t *testing.T, src []byte) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(src, &v); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := validator.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// docsExample is the first policy that docs/policy.md shows.
+func docsExample(t *testing.T) string {
+	t.Helper()
+	src, err := os.ReadFile(filepath.Join("..", "docs", "policy.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(src), "```yaml\n")
+	example, _, _ := strings.Cut(rest, "```")
+	return example
 }
