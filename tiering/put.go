@@ -320,3 +320,27 @@ func names(stores []*place) []string {
 	}
 	return out
 }
+
+// Placement returns the stores that a Put of the file would write to, given
+// where inv shows it.
+func (t *Tiers) Placement(inv *Inventory, name string, size int64) ([]string, error) {
+	p, err := t.place(name, size, t.shown(inv, name))
+	if err != nil {
+		return nil, fmt.Errorf("place %s: %w", name, err)
+	}
+	return names(p.stores), nil
+}
+
+// shown returns what inv shows of a file.
+func (t *Tiers) shown(inv *Inventory, name string) location {
+	loc := location{failed: make(map[int]error)}
+	if f, ok := inv.Find(name); ok {
+		loc.copies = f.Copies
+	}
+	for i, s := range t.stores {
+		if err := inv.Failed[s.name]; err != nil {
+			loc.failed[i] = err
+		}
+	}
+	return loc
+}

@@ -142,18 +142,11 @@ func (t *Tiers) vouched(inv *Inventory, f *File, r Record, c Copy) bool {
 // planMissing plans the copies that a file lacks in the tiers it belongs to. A
 // file that lies in none of them has to be moved, which is not repair's to do.
 func (t *Tiers) planMissing(p *RepairPlan, inv *Inventory, f *File) {
-	loc := location{copies: f.Copies, failed: make(map[int]error)}
-	for i, s := range t.stores {
-		if err := inv.Failed[s.name]; err != nil {
-			loc.failed[i] = err
-		}
-	}
-	placed, err := t.place(f.Name, f.Size, loc)
+	want, err := t.Placement(inv, f.Name, f.Size)
 	if err != nil {
 		p.Blocked = append(p.Blocked, Blocked{Name: f.Name, Err: err})
 		return
 	}
-	want := names(placed.stores)
 	if !slices.ContainsFunc(f.Copies, func(c Copy) bool { return slices.Contains(want, t.storeOf(c).name) }) {
 		return
 	}
@@ -348,4 +341,14 @@ func (t *Tiers) Copy(ctx context.Context, name, from, to string) error {
 	_, err = t.putIn(ctx, target, name, body, opts)
 	t.drop(name)
 	return errors.Join(err, body.Close())
+}
+
+// Remove deletes one copy of a file. It does not look at routes.
+func (t *Tiers) Remove(ctx context.Context, name, store string) error {
+	s, ok := t.byName(store)
+	if !ok {
+		return fmt.Errorf("no store %s", store)
+	}
+	defer t.drop(name)
+	return s.Delete(ctx, name)
 }

@@ -219,6 +219,15 @@ func (t *Tiers) Store(name string) backends.Store {
 	return unopened{&StoreError{Store: name, Err: fmt.Errorf("not in the policy: %w", fs.ErrNotExist)}}
 }
 
+// Meter wraps a store that is not in the policy, such as the source of an
+// import, so that what is sent to it is counted and guarded too, under that
+// name.
+func (t *Tiers) Meter(name string, s backends.Store) backends.Store {
+	return meter(&metered{
+		name: name, cold: backends.TermsOf(s).Cold, inner: s, ledger: t.ledger, guard: t.guard, stall: t.stall,
+	})
+}
+
 // Cold reports whether files in that store freeze as soon as they are put.
 func (t *Tiers) Cold(store string) bool {
 	s, ok := t.byName(store)

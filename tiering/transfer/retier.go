@@ -1,0 +1,185 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/internal/dupname"
+	"github.com/isotherm-backup/isotherm/tiering"
+)
+
+// A Move is one file that the routes want elsewhere.
+type Move struct {
+	Name  string
+	Bytes int64    // of one copy
+	From  string   // store that is read; "" when only old copies are to go
+	To    []string // stores that lack it
+	Leave []string // stores that it is deleted from, once all others have it
+}
+
+// RetierPlan says which files are to be moved.
+type RetierPlan struct {
+	Moves   []Move
+	Blocked []tiering.Blocked // files that should move and cannot now
+}
+
+// RetierOptions say how Retier goes about it. The zero value works.
+type RetierOptions struct {
+	Parallel int // files at once; 4 by default
+	// Done is told of each file that was moved, or could not be, from several
+	// goroutines. Nil for no one.
+	Done func(Move, error)
+}
+
+// RetierReport is the outcome of a Retier.
+type RetierReport struct {
+	Moved   int
+	Bytes   int64 // copied
+	Blocked []tiering.Blocked
+	Failed  map[string]error
+}
+
+// Complete reports whether every file lies where its route says.
+func (r *RetierReport) Complete() bool { return len(r.Blocked) == 0 && len(r.Failed) == 0 }
+
+// PlanRetier finds out, by listing alone, which files lie in stores that their
+// routes do not name any more. All stores must be listed: what could not be seen
+// must not be the reason to delete anything.
+//
+// A copy that a mirror lacks is repair's to make, and degraded files wait for it.
+func PlanRetier(ctx context.Context, tiers *tiering.Tiers) (*RetierPlan, error) {
+	inv, err := tiers.Inventory(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := inv.Complete(); err != nil {
+		return nil, fmt.Errorf("plan moves: %w", err)
+	}
+	degraded := make(map[string]bool)
+	for _, r := range tiers.Degraded() {
+		degraded[r.Name] = true
+	}
+	p := new(RetierPlan)
+	for i := range inv.Files {
+		f := &inv.Files[i]
+		if degraded[f.Name] || strings.HasPrefix(f.Name, tiering.RepairPrefix) {
+			continue
+		}
+		m, err := planMove(tiers, inv, f)
+		if err != nil {
+			p.Blocked = append(p.Blocked, tiering.Blocked{Name: f.Name, Err: err})
+		} else if m != nil {
+			p.Moves = append(p.Moves, *m)
+		}
+	}
+	return p, nil
+}
+
+// planMove returns how the file is to be moved; nil when it need not be.
+func planMove(tiers *tiering.Tiers, inv *tiering.Inventory, f *tiering.File) (*Move, error) {
+	want, err := tiers.Placement(inv, f.Name, f.Size)
+	if err != nil {
+		return nil, err
+	}
+	m := &Move{Name: f.Name, Bytes: f.Size, To: slices.Clone(want)}
+	readable := false
+	for _, c := range f.Copies {
+		store := inv.Stores[c.Store]
+		m.To = slices.DeleteFunc(m.To, func(s string) bool { return s == store })
+		if !slices.Contains(want, store) {
+			m.Leave = append(m.Leave, store)
+		}
+		if c.Readable() && m.From == "" {
+			m.From, readable = store, true
+		}
+	}
+	switch {
+	case len(m.Leave) == 0:
+		return nil, nil
+	case planned(tiers, f.Name) && !slices.ContainsFunc(want, func(s string) bool { return !tiers.Cold(s) }):
+		return nil, fmt.Errorf("%s would be left with no copy that can be read without a thaw", f.Name)
+	case len(m.To) > 0 && !readable:
+		c := f.Copies[0]
+		return nil, &backends.FrozenError{
+			Name: f.Name, Store: inv.Stores[c.Store], Class: c.Class, State: c.State, ReadyAt: c.At.Time(),
+		}
+	case len(m.To) == 0:
+		m.From = ""
+	}
+	return m, nil
+}
+
+// planned reports whether plans read the file.
+func planned(tiers *tiering.Tiers, name string) bool {
+	n, ok := tiers.Policy().Prefixes.Parse(name)
+	return ok && (n.Kind == dupname.Manifest || n.Kind == dupname.Signature)
+}
+
+// Retier moves what PlanRetier finds: a file is copied to where it belongs, the
+// copies are checked by what the stores say of them, and then the old ones are
+// deleted. Interrupted, it leaves copies in both places, and carries on when it
+// is run again.
+func Retier(ctx context.Context, tiers *tiering.Tiers, opts RetierOptions) (*RetierReport, error) {
+	report := &RetierReport{Failed: make(map[string]error)}
+	plan, err := PlanRetier(ctx, tiers)
+	if err != nil {
+		return report, err
+	}
+	report.Blocked = plan.Blocked
+	if opts.Parallel <= 0 {
+		opts.Parallel = 4
+	}
+	if opts.Done == nil {
+		opts.Done = func(Move, error) {}
+	}
+	var mu sync.Mutex // guards report
+	var group errgroup.Group
+	group.SetLimit(opts.Parallel)
+	for _, m := range plan.Moves {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			err := move(ctx, tiers, m)
+			opts.Done(m, err)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				report.Failed[m.Name] = err
+				return nil
+			}
+			report.Moved++
+			report.Bytes += m.Bytes * int64(len(m.To))
+			return nil
+		})
+	}
+	return report, errors.Join(group.Wait(), ctx.Err())
+}
+
+func move(ctx context.Context, tiers *tiering.Tiers, m Move) error {
+	for _, to := range m.To {
+		if err := tiers.Copy(ctx, m.Name, m.From, to); err != nil {
+			return fmt.Errorf("move %s: %w", m.Name, err)
+		}
+		info, err := tiers.Store(to).Stat(ctx, m.Name)
+		if err != nil {
+			return fmt.Errorf("check %s after moving it: %w", m.Name, err)
+		}
+		if info.Size != m.Bytes {
+			return fmt.Errorf("check %s after moving it: %d bytes of %d are in %s: %w", m.Name, info.Size, m.Bytes, to, backends.ErrCorrupt)
+		}
+	}
+	for _, from := range m.Leave {
+		if err := tiers.Remove(ctx, m.Name, from); err != nil {
+			return fmt.Errorf("delete %s where it was: %w", m.Name, err)
+		}
+	}
+	return nil
+}
