@@ -65,14 +65,18 @@ const (
 )
 
 // Key returns the key of a path: byte order of keys is index.Compare of paths.
-func Key(path string) []byte {
-	key := []byte(path)
-	for i, c := range key {
+func Key(path string) []byte { return AppendKey(nil, path) }
+
+// AppendKey appends the key of a path to dst.
+func AppendKey(dst []byte, path string) []byte {
+	n := len(dst)
+	dst = append(dst, path...)
+	for i, c := range dst[n:] {
 		if c == '/' {
-			key[i] = 0
+			dst[n+i] = 0
 		}
 	}
-	return key
+	return dst
 }
 
 // Path returns the path of a key.

@@ -52,12 +52,7 @@ func (w *Writer) add(e *Entry) error {
 	if strings.IndexByte(e.Path, 0) >= 0 {
 		return fmt.Errorf("path %q contains a NUL byte", e.Path)
 	}
-	w.key = append(w.key[:0], e.Path...)
-	for i, c := range w.key {
-		if c == '/' {
-			w.key[i] = 0
-		}
-	}
+	w.key = AppendKey(w.key[:0], e.Path)
 	if !w.first && bytes.Compare(w.last, w.key) >= 0 {
 		return fmt.Errorf("%w: %q after %q", ErrOrder, e.Path, Path(w.last))
 	}

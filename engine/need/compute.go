@@ -216,7 +216,8 @@ func (c *computation) members(newest catalog.Version) error {
 func (c *computation) finish() error {
 	keys := c.selection.Keys()
 	dense := make([]int32, len(c.needed)*64) // index in Volumes by id
-	var ids []int
+	ids := make([]int, 0, c.needed.count())
+	c.set.Volumes = make([]Volume, 0, cap(ids))
 	for i, s := range c.sets {
 		for v := range s.Volumes.Len() {
 			if id := c.offset[i] + v; c.needed.has(id) {

@@ -16,6 +16,7 @@ type Volumes struct {
 	numbers []int32
 	bounds  []byte // per key: uvarint shared, uvarint rest, the rest
 	last    []byte
+	key     []byte // the next one, while it is added
 }
 
 // Add appends a volume: its number, and the first and the last path of which it
@@ -25,12 +26,13 @@ func (v *Volumes) Add(number int, start, end string) error {
 		return fmt.Errorf("volume %d follows volume %d", number, v.numbers[n-1])
 	}
 	v.numbers = append(v.numbers, int32(number))
-	v.add(catalog.Key(start))
-	v.add(catalog.Key(end))
+	v.add(start)
+	v.add(end)
 	return nil
 }
 
-func (v *Volumes) add(key []byte) {
+func (v *Volumes) add(path string) {
+	key := catalog.AppendKey(v.key[:0], path)
 	shared := 0
 	for shared < min(len(key), len(v.last)) && key[shared] == v.last[shared] {
 		shared++
@@ -38,7 +40,7 @@ func (v *Volumes) add(key []byte) {
 	v.bounds = binary.AppendUvarint(v.bounds, uint64(shared))
 	v.bounds = binary.AppendUvarint(v.bounds, uint64(len(key)-shared))
 	v.bounds = append(v.bounds, key[shared:]...)
-	v.last = key
+	v.last, v.key = key, v.last
 }
 
 // Len returns the number of volumes.
