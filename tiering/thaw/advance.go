@@ -1,0 +1,36 @@
+package thaw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Advance does what is due now and returns, for callers that come back later
+// instead of waiting: it looks at the stores once and sends the requests whose
+// time has come. Its errors are those of Run.
+func (j *Job) Advance(ctx context.Context) error {
+	lock, err := folderOf(j.opts).lock()
+	if err != nil {
+		return fmt.Errorf("advance thaw job %s: %w", j.id, err)
+	}
+	r := &runner{Job: j, clock: j.tiers.Clock()}
+	if err := errors.Join(r.advance(ctx), lock.Close()); err != nil {
+		return fmt.Errorf("advance thaw job %s: %w", j.id, err)
+	}
+	return nil
+}
+
+func (r *runner) advance(ctx context.Context) error {
+	if err := r.watchStores(); err != nil {
+		return err
+	}
+	r.last = r.clock.Now()
+	for _, w := range r.watches {
+		w.next = r.last
+	}
+	if over, err := r.over(ctx); over || err != nil {
+		return err
+	}
+	return r.round(ctx, r.last)
+}
