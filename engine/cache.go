@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -46,7 +47,8 @@ type job struct {
 }
 
 // ensure opens what the cache holds for each job, bringing first what it lacks.
-// A failure that concerns one original alone is left in its job.
+// A failure is left in its job; only that of the first one to be brought is
+// returned, if it is for want of the right key, and that of ctx.
 func (a *Archive) ensure(ctx context.Context, v *view, d derived, jobs []job) error {
 	var missing []*job
 	for i := range jobs {
@@ -57,27 +59,33 @@ func (a *Archive) ensure(ctx context.Context, v *view, d derived, jobs []job) er
 		}
 	}
 	a.progress.Expect(StageSync, int64(len(missing)))
+	bring := func(ctx context.Context, j *job) error {
+		if j.err = a.bring(ctx, v, d, j.file); j.err == nil {
+			j.cached, j.err = a.openCached(v, d, j.file)
+		}
+		a.progress.Add(StageSync, 1)
+		return ctx.Err()
+	}
+	if len(missing) > 0 {
+		// The first one alone: a passphrase that is wrong for it would be tried,
+		// at length, on each of the others.
+		first := missing[0]
+		if err := bring(ctx, first); err != nil || locked(first.err) {
+			return errors.Join(err, first.err)
+		}
+		missing = missing[1:]
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(syncStreams)
 	for _, j := range missing {
-		g.Go(func() error {
-			if j.err = a.bring(gctx, v, d, j.file); j.err == nil {
-				j.cached, j.err = a.openCached(v, d, j.file)
-			}
-			a.progress.Add(StageSync, 1)
-			if general(j.err) {
-				return j.err
-			}
-			return nil
-		})
+		g.Go(func() error { return bring(gctx, j) })
 	}
 	return g.Wait()
 }
 
-// general reports whether an error will meet every other file as well.
-func general(err error) bool {
-	return errors.Is(err, pgp.ErrPassphrase) || errors.Is(err, pgp.ErrNoKey) || errors.Is(err, errNoKeys) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// locked reports whether an error is for want of the right key.
+func locked(err error) bool {
+	return errors.Is(err, pgp.ErrPassphrase) || errors.Is(err, pgp.ErrNoKey) || errors.Is(err, errNoKeys)
 }
 
 func (a *Archive) cachePath(v *view, d derived, file int) string {
@@ -136,7 +144,8 @@ func formatError(err error) error {
 	return err
 }
 
-// syncManifests brings the manifests of all sets.
+// syncManifests brings the manifests of all sets, those of the newest first:
+// older ones may be encrypted with a key that is no longer used.
 func (a *Archive) syncManifests(ctx context.Context, v *view) error {
 	var jobs []job
 	for s := range v.sets {
@@ -144,6 +153,7 @@ func (a *Archive) syncManifests(ctx context.Context, v *view) error {
 			jobs = append(jobs, job{set: s, file: s.Manifest})
 		}
 	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return b.set.End.Compare(a.set.End) })
 	defer closeAll(jobs)
 	if err := a.ensure(ctx, v, cachedManifests(), jobs); err != nil {
 		return err

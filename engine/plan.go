@@ -36,9 +36,9 @@ type PlanOptions struct {
 // A RestorePlan says what a restore reads, from where, by when and at what
 // price. It must be closed.
 type RestorePlan struct {
-	Asked time.Time `json:"asked"` // the time asked for
-	Time  time.Time `json:"time"`  // of the set whose state is restored
-	Paths []string  `json:"paths"` // as asked; none for all
+	Asked time.Time `json:"asked,omitzero"` // the time asked for; zero for the newest
+	Time  time.Time `json:"time"`           // of the set whose state is restored
+	Paths []string  `json:"paths"`          // as asked; none for all
 	// Skipped are the times of incomplete sets after Time: runs that did not
 	// finish, or have not yet.
 	Skipped []time.Time `json:"skipped,omitempty"`

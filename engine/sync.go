@@ -24,14 +24,15 @@ const syncStreams = 4
 // known from the others and from the cache stands, and Status names the store.
 // Cached files whose originals are gone are removed only when every store was
 // listed to its end. A manifest that cannot be read makes its own set unusable,
-// and no other; with a wrong passphrase, however, or no key, Sync fails.
+// and no other; Sync fails when the first one it brings, the newest, is locked:
+// pgp.ErrPassphrase or pgp.ErrNoKey.
 func (a *Archive) Sync(ctx context.Context) error {
+	a.fetching.Lock()
+	defer a.fetching.Unlock()
 	v, err := a.list(ctx)
 	if err != nil {
 		return err
 	}
-	a.fetching.Lock()
-	defer a.fetching.Unlock()
 	if err := a.syncManifests(ctx, v); err != nil {
 		return err
 	}
