@@ -96,6 +96,9 @@ func (a *Archive) Restore(ctx context.Context, p *RestorePlan, dest string, opts
 
 // restore makes the skeleton, then the files, then finishes the directories.
 func (a *Archive) restore(ctx context.Context, p *RestorePlan, r *restorer, t *tree) error {
+	if err := t.tidy(r.staging); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(r.journal.lines, func(l journalLine) bool { return l.Skeleton }) {
 		if err := t.skeleton(ctx, a.planned(ctx, p)); err != nil {
 			return err
@@ -122,7 +125,7 @@ func (a *Archive) newRestorer(p *RestorePlan, files []volumeFile, opts RestoreOp
 		parallel = runtime.GOMAXPROCS(0)
 	}
 	r := &restorer{
-		source: a.tiers, open: a.open, set: p.need, files: files, arrivals: opts.Arrivals,
+		source: a.tiers, open: a.open, set: p.need, volumes: files, arrivals: opts.Arrivals,
 		progress: a.progress, decoders: semaphore.NewWeighted(int64(parallel)), parallel: parallel,
 		interval: orElse(opts.interval, checkpointInterval), report: report,
 	}

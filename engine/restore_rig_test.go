@@ -275,4 +275,3 @@ func stampOf(t testing.TB, name string) time.Time {
 	}
 	return at
 }
-

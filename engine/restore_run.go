@@ -43,16 +43,18 @@ type Arrivals interface {
 	Done(name string)
 }
 
-// A sink takes what a restore has made of regular files.
+// A sink takes the regular files that a restore makes.
 type sink interface {
 	// placer returns a placer for the use of one worker.
-	placer() placer
+	placer(w *worker) (placer, error)
 }
 
-// A placer takes finished files out of the staging.
+// A placer takes files one after the other.
 type placer interface {
-	// place gives the file its metadata and its name. It owns the file, open
-	// or not.
+	// create opens a file for the content of e.
+	create(e *catalog.Entry) (staged, error)
+	// place makes a file that has its content, from create or elsewhere in the
+	// staging, the file that e describes. It closes and moves or removes it.
 	place(e *catalog.Entry, s staged) error
 	Close() error
 }
@@ -63,7 +65,7 @@ type restorer struct {
 	source   volumeStore
 	open     func(ctx context.Context, name string, r io.Reader) (io.ReadCloser, error)
 	set      *need.Set
-	files    []volumeFile // by place in the need set
+	volumes  []volumeFile // by place in the need set
 	arrivals Arrivals
 	sink     sink
 	progress Progress
@@ -141,15 +143,15 @@ func (r *restorer) prepare() error {
 	}
 	r.bases = &bases{dir}
 	r.cuts = newCuts(r.journal.lines)
-	r.queue = newQueue(len(r.files), r.set.After)
+	r.queue = newQueue(len(r.volumes), r.set.After)
 	for _, line := range r.journal.lines {
-		if line.Volume != nil && *line.Volume >= 0 && *line.Volume < len(r.files) {
+		if line.Volume != nil && *line.Volume >= 0 && *line.Volume < len(r.volumes) {
 			r.queue.settle(*line.Volume)
-			r.arrivals.Done(r.files[*line.Volume].Name)
+			r.arrivals.Done(r.volumes[*line.Volume].Name)
 			r.report.Resumed++
 		}
 	}
-	for i, f := range r.files {
+	for i, f := range r.volumes {
 		if !r.queue.isSettled(i) {
 			r.progress.Expect(StageFetch, f.Size)
 		}
@@ -170,8 +172,8 @@ func (r *restorer) stagingFolder(name string) (*folder, error) {
 // the restore on.
 func (r *restorer) receive(ctx context.Context) error {
 	defer r.queue.end()
-	byName := make(map[string]int, len(r.files))
-	for i, f := range r.files {
+	byName := make(map[string]int, len(r.volumes))
+	for i, f := range r.volumes {
 		if f.Missing != nil {
 			r.queue.arrive(i) // to fail in its turn
 			continue
@@ -230,7 +232,7 @@ func (r *restorer) checkpoint() error {
 	if len(batch) == 0 {
 		return nil
 	}
-	if err := syncTree(r.cutDir.self); err != nil {
+	if err := syncTree(r.cutDir); err != nil {
 		return err
 	}
 	records := make([]any, len(batch))
@@ -244,7 +246,7 @@ func (r *restorer) checkpoint() error {
 		if err := r.consumed(f); err != nil {
 			return err
 		}
-		r.arrivals.Done(r.files[f.volume].Name)
+		r.arrivals.Done(r.volumes[f.volume].Name)
 	}
 	return nil
 }
@@ -298,7 +300,7 @@ func (r *restorer) work(ctx context.Context, n int) error {
 
 // volume fetches and applies one volume.
 func (w *worker) volume(ctx context.Context, i int) error {
-	err := w.fetch(ctx, &w.files[i])
+	err := w.fetch(ctx, &w.volumes[i])
 	if errors.Is(err, backends.ErrFrozen) {
 		w.frozen(err)
 		w.queue.giveBack(i, false)
@@ -323,7 +325,7 @@ func (w *worker) volume(ctx context.Context, i int) error {
 		return w.failVolume(i, bad)
 	}
 	if err != nil {
-		return fmt.Errorf("restore from %s: %w", w.files[i].Name, err)
+		return fmt.Errorf("restore from %s: %w", w.volumes[i].Name, err)
 	}
 	w.finish(finished{i, pieces})
 	w.queue.settle(i)
@@ -342,7 +344,7 @@ func (w *worker) failVolume(i int, err *VolumeError) error {
 		}
 		w.fail(m, err)
 	}
-	w.arrivals.Done(w.files[i].Name)
+	w.arrivals.Done(w.volumes[i].Name)
 	w.queue.settle(i)
 	return w.release()
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/need"
 )
 
-// fileName is what a worker calls the file that it is writing.
-const fileName = "file"
+// scrapName is what a worker calls a file that nobody will read.
+const scrapName = "scrap"
 
 // spoolName is what a worker calls the volume that it is reading.
 const spoolName = "volume"
@@ -33,7 +33,7 @@ type worker struct {
 	size  int64 // of the volume in the spool
 	buf   []byte
 	out   output
-	place placer
+	files placer
 }
 
 func (r *restorer) newWorker(n int) (*worker, error) {
@@ -45,19 +45,22 @@ func (r *restorer) newWorker(n int) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{restorer: r, buf: make([]byte, outputBuffer), place: r.sink.placer()}
-	if w.dir, err = openFolder(root, ""); err != nil {
+	w := &worker{restorer: r, buf: make([]byte, outputBuffer)}
+	if w.dir, err = openFolder(root, strconv.Itoa(n)); err != nil {
 		return nil, err
 	}
 	w.spool, err = root.OpenFile(spoolName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, errors.Join(err, w.dir.Close())
 	}
+	if w.files, err = r.sink.placer(w); err != nil {
+		return nil, errors.Join(err, w.spool.Close(), w.dir.Close())
+	}
 	return w, nil
 }
 
 func (w *worker) close() error {
-	return errors.Join(w.release(), w.spool.Close(), w.dir.Close(), w.place.Close())
+	return errors.Join(w.release(), w.spool.Close(), w.files.Close(), w.dir.Close())
 }
 
 // A damage is an error in what the volume itself says.
@@ -71,7 +74,7 @@ func (e *damage) Unwrap() error { return e.err }
 // is reported and the rest goes on; a volume that cannot be decoded to its end
 // is a *VolumeError.
 func (w *worker) apply(ctx context.Context, i int) ([]piece, error) {
-	name := w.files[i].Name
+	name := w.volumes[i].Name
 	plain, err := w.open(ctx, name, io.NewSectionReader(w.spool, 0, w.size))
 	if err != nil {
 		return nil, w.decodeError(ctx, name, err)
@@ -170,7 +173,7 @@ func (a *application) skipTo(got *content) error {
 // missing reports that the volume lacks what manifest and signatures promise.
 func (a *application) missing() error {
 	err := fmt.Errorf("%s does not hold it, although its set's manifest and signatures say so: %w",
-		a.files[a.volume].Name, backends.ErrCorrupt)
+		a.volumes[a.volume].Name, backends.ErrCorrupt)
 	a.fail(a.want, err)
 	return a.advance()
 }
@@ -186,7 +189,7 @@ func (a *application) take(got *content) error {
 	case isFull(err) || a.ctx.Err() != nil:
 		return err
 	}
-	a.fail(a.want, fmt.Errorf("%s: %w", a.files[a.volume].Name, err))
+	a.fail(a.want, fmt.Errorf("%s: %w", a.volumes[a.volume].Name, err))
 	return nil
 }
 
@@ -232,7 +235,7 @@ func (w *worker) made(m *need.Member, dst staged, size int64) error {
 		return dst.f.Close()
 	}
 	w.progress.Add(StageRestore, size)
-	if err := w.place.place(m.Final, dst); err != nil {
+	if err := w.files.place(m.Final, dst); err != nil {
 		return err
 	}
 	w.restored(size)
@@ -276,14 +279,13 @@ type staged struct {
 // discard closes and removes the file.
 func (s staged) discard() error { return errors.Join(s.f.Close(), s.dir.root.Remove(s.name)) }
 
-// destination opens the file that a member's content is written to: one of the
-// worker's own when it is final, else a base for the next step.
+// destination opens the file that a member's content is written to: a base for
+// the next step unless it is final.
 func (w *worker) destination(m *need.Member) (staged, error) {
 	if m.Final == nil {
 		return w.bases.create(contentKey(m))
 	}
-	f, err := w.dir.root.OpenFile(fileName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	return staged{f, w.dir, fileName}, err
+	return w.files.create(m.Final)
 }
 
 // takePiece writes what this volume holds of a content that lies in several,
@@ -328,7 +330,7 @@ func (a *application) takePiece(got *content) error {
 // already is written for nothing, so that its volume can be read on.
 func (a *application) newCut(key string, placed bool) (*os.File, error) {
 	if placed {
-		return a.dir.root.OpenFile(fileName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+		return a.dir.root.OpenFile(scrapName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	}
 	return a.cutDir.root.OpenFile(key, os.O_RDWR|os.O_CREATE, 0o600)
 }

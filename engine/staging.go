@@ -10,8 +10,9 @@ import (
 )
 
 // stagingName is the folder below the destination that holds what is not
-// finished: spooled volumes, files being written, bases of deltas, and the
-// journal. A restore that ends well removes it.
+// finished: spooled volumes, bases of deltas, contents of which only a part is
+// there, and the journal. A restore that ends well removes it. Names that begin
+// with it are those of files being written.
 const stagingName = ".isotherm-restore"
 
 // errHostile is the error of a path that an archive must not contain.
@@ -27,9 +28,9 @@ func checkPath(path string) error {
 		if name == "" || name == "." || name == ".." || strings.IndexByte(name, 0) >= 0 {
 			return errHostile
 		}
-	}
-	if first, _, _ := strings.Cut(path, "/"); first == stagingName {
-		return fmt.Errorf("name is reserved for unfinished files: %w", fs.ErrExist)
+		if strings.HasPrefix(name, stagingName) {
+			return fmt.Errorf("names that begin with %s are for unfinished files: %w", stagingName, fs.ErrExist)
+		}
 	}
 	return nil
 }
@@ -48,6 +49,7 @@ type folder struct {
 	root *os.Root
 	path string   // from the destination
 	self *os.File // the directory, for calls that os.Root does not have
+	fd   int      // of self: os.File.Fd makes system calls
 }
 
 func openFolder(root *os.Root, path string) (*folder, error) {
@@ -55,7 +57,7 @@ func openFolder(root *os.Root, path string) (*folder, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	return &folder{root: root, path: path, self: self}, nil
+	return &folder{root: root, path: path, self: self, fd: int(self.Fd())}, nil
 }
 
 // Close closes the folder.

@@ -14,9 +14,9 @@ const syncEach = false
 
 // syncTree makes everything in the file system of dir durable: one call for any
 // number of files.
-func syncTree(dir *os.File) error {
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
-		return fmt.Errorf("sync %s: %w", dir.Name(), err)
+func syncTree(dir *folder) error {
+	if err := unix.Syncfs(dir.fd); err != nil {
+		return fmt.Errorf("sync %s: %w", dir.self.Name(), err)
 	}
 	return nil
 }
@@ -24,7 +24,7 @@ func syncTree(dir *os.File) error {
 // rename moves a file from one folder to another, replacing what has the name
 // there. Links in the way are replaced, not followed.
 func rename(from *folder, oldName string, to *folder, newName string) error {
-	err := unix.Renameat(int(from.self.Fd()), oldName, int(to.self.Fd()), newName)
+	err := unix.Renameat(from.fd, oldName, to.fd, newName)
 	if err != nil {
 		return &os.LinkError{Op: "rename", Old: oldName, New: newName, Err: err}
 	}
@@ -44,7 +44,7 @@ func makeNode(f *folder, name string, e *index.Entry) error {
 		mode |= unix.S_IFBLK
 		dev = int(unix.Mkdev(uint32(e.Major), uint32(e.Minor)))
 	}
-	if err := unix.Mknodat(int(f.self.Fd()), name, mode, dev); err != nil {
+	if err := unix.Mknodat(f.fd, name, mode, dev); err != nil {
 		return &os.PathError{Op: "mknod", Path: name, Err: err}
 	}
 	return nil
@@ -53,7 +53,7 @@ func makeNode(f *folder, name string, e *index.Entry) error {
 // setTime sets the time of a path itself, also if it is a link.
 func setTime(f *folder, name string, t time.Time) error {
 	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: t.Unix()}}
-	if err := unix.UtimesNanoAt(int(f.self.Fd()), name, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.UtimesNanoAt(f.fd, name, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return &os.PathError{Op: "utimes", Path: name, Err: err}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 // syncEach says that files must be synced one by one, for want of syncTree.
 const syncEach = true
 
-func syncTree(*os.File) error { return nil }
+func syncTree(*folder) error { return nil }
 
 // rename moves a file from one folder to another, replacing what has the name
 // there.
