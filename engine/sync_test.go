@@ -287,3 +287,51 @@ func TestPrivateState(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// later copies an archive to dir as if it had been made in the year 2025.
+func later(t *testing.T, dir, archive string) {
+	t.Helper()
+	from := fixture(archive)
+	files, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		content, err := os.ReadFile(filepath.Join(from, f.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(f.Name(), "2024", "2025")), content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Sets that nobody has the key of any more do not stand in the way of newer
+// ones.
+func TestOldKey(t *testing.T) {
+	t.Parallel()
+	keys, err := pgp.Open(pgp.Config{Passphrase: "isotherm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := copyArchive(t, fixture("gpg-pub-sign/archive"))
+	later(t, dir, "gpg-sym/archive")
+	rig := newRestoreRig(t, rigOptions{dirs: []string{dir}, keys: keys})
+	st := mustStatus(t, rig.archive)
+	if len(st.Chains) != 2 || st.Chains[0].Sets[0].Error == "" || st.Chains[1].Sets[0].Error != "" {
+		t.Errorf("status %+v", st.Chains)
+	}
+	mustList(t, rig.archive)
+	mustPlan(t, rig.archive, PlanOptions{})
+	_, err = rig.archive.Plan(t.Context(), PlanOptions{At: stampOf(t, "20240102T000000Z")})
+	if !errors.Is(err, pgp.ErrNoKey) {
+		t.Errorf("plan of the old chain: error %v, want ErrNoKey", err)
+	}
+
+	dir = copyArchive(t, fixture("gpg-sym/archive"))
+	later(t, dir, "gpg-pub-sign/archive")
+	if _, err := openRestoreRig(t.Context(), t.TempDir(), rigOptions{dirs: []string{dir}, keys: keys}); !errors.Is(err, pgp.ErrNoKey) {
+		t.Errorf("without the key of the newest: error %v, want ErrNoKey", err)
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -341,5 +343,90 @@ func TestProblem(t *testing.T) {
 	}
 	if diff := cmp.Diff([]need.Problem{{Path: "b", Set: 0}}, s.Problems); diff != "" || s.ProblemCount != 1 {
 		t.Error(diff)
+	}
+}
+
+// In a set in GNU format the difftar has lossy names; the members are still
+// those of the paths in the signature.
+func TestLossyNames(t *testing.T) {
+	t.Parallel()
+	full, diff := file("a/\xff\xfe", "a", 0), file("a/\xff\xfe", "b", 1)
+	full.GNU = true
+	h := &history{
+		catalogs: [][]catalog.Entry{{full}, {diff}},
+		volumes:  [][][]part{{{{path: full.Path}}}, {{{path: diff.Path}}}},
+	}
+	s, err := need.Compute(t.Context(), h.inputs(t, 1), nil, need.Options{Spool: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var got []need.Member
+	for i := range s.Volumes {
+		for m, err := range s.Members(i) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, *m)
+		}
+	}
+	want := []need.Member{
+		{Path: full.Path, Name: "a/??", First: 1, Last: 1},
+		{Path: full.Path, Name: full.Path, Diff: true, Step: 1, First: 1, Last: 1, Final: &diff},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// Nothing is left in the spool's directory, whatever happens.
+func TestSpoolIsRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	empty := func(when string) {
+		t.Helper()
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%s: %v left, %v", when, left, err)
+		}
+	}
+	h := &history{
+		catalogs: [][]catalog.Entry{{file("a", "a", 0)}},
+		volumes:  [][][]part{{{{path: "a"}}}},
+	}
+	s, err := need.Compute(t.Context(), h.inputs(t, 0), nil, need.Options{Spool: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	empty("closed")
+	if _, err := need.Compute(t.Context(), h.inputs(t, 0), []string{"b"}, need.Options{Spool: dir}); err == nil {
+		t.Error("a path that is not there gives no error")
+	}
+	empty("not found")
+	inputs := h.inputs(t, 0)
+	inputs[0].Catalog = catalog.NewReader(strings.NewReader("\x05nonsense"))
+	if _, err := need.Compute(t.Context(), inputs, nil, need.Options{Spool: dir}); !errors.Is(err, catalog.ErrFormat) {
+		t.Errorf("damaged catalog: error %v, want ErrFormat", err)
+	}
+	empty("damaged catalog")
+}
+
+func TestVolumesAscend(t *testing.T) {
+	t.Parallel()
+	v := &need.Volumes{}
+	for _, n := range []int{1, 3} {
+		if err := v.Add(n, "a", "b"); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, n := range []int{3, 2} {
+		if v.Add(n, "a", "b") == nil {
+			t.Errorf("volume %d after volume 3: no error", n)
+		}
+	}
+	if v.Len() != 2 || v.Number(1) != 3 {
+		t.Errorf("%d volumes", v.Len())
 	}
 }
