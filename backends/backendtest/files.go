@@ -192,7 +192,7 @@ func testNamesRefused(p *place) {
 	for i, name := range []string{
 		"", ".", "..", "/", "/absolute", "../escape", "a/../../escape", "a/./b", "a//b", "folder/", "//",
 		"nul\x00byte", "control\x01", "new\nline", "carriage\rreturn", "tab\t", "invalid-utf8-\xff\xfe", "\xc3\x28",
-		strings.Repeat("x", 256), strings.Repeat("y/", 40) + "y", ".isotherm/tmp/x", "lost+found/x",
+		strings.Repeat("x", 256), strings.Repeat("y/", 40) + "y", strings.Repeat("z/", 3000) + "z", ".isotherm/tmp/x", "lost+found/x",
 	} {
 		data := pattern(i, 10)
 		_, err := p.store.Put(p.Context(), name, bytes.NewReader(data), backends.PutOptions{})
@@ -221,10 +221,23 @@ func testRanges(p *place) {
 	p.thaw("file")
 	p.thaw("empty")
 	for _, r := range []struct{ offset, length int64 }{
-		{0, -1}, {0, 1000}, {0, 1}, {999, 1}, {500, 250}, {1, -1}, {999, -1},
-		{0, 0}, {500, 0}, // nothing
-		{900, 200}, {0, 1001}, {0, 1 << 40}, // cut at the end
-		{1000, -1}, {1000, 1}, {1001, 10}, {1 << 40, 1}, {1 << 40, -1}, // beyond it
+		{0, -1},
+		{0, 1000},
+		{0, 1},
+		{999, 1},
+		{500, 250},
+		{1, -1},
+		{999, -1},
+		{0, 0},
+		{500, 0}, // nothing
+		{900, 200},
+		{0, 1001},
+		{0, 1 << 40}, // cut at the end
+		{1000, -1},
+		{1000, 1},
+		{1001, 10},
+		{1 << 40, 1},
+		{1 << 40, -1}, // beyond it
 	} {
 		from := min(r.offset, 1000)
 		to := int64(1000)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -341,6 +342,9 @@ func TestBill(t *testing.T) {
 	s.put("replaced")
 	s.clock.Advance(80 * day)
 	s.stat("file")
+	if _, err := s.Stat(ctx, "gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
 	if _, err := s.Get(ctx, "file", 0, -1); !errors.Is(err, backends.ErrFrozen) {
 		t.Fatal(err)
 	}
@@ -363,7 +367,7 @@ func TestBill(t *testing.T) {
 	want := coldsim.Totals{
 		Puts: 4, PutBytes: 20,
 		Gets: 1, GotBytes: 3,
-		Lists: 1, Stats: 1, Deletes: 2, Refused: 1,
+		Lists: 1, Stats: 2, Deletes: 2, Refused: 1,
 		Thaws:      map[backends.Speed]coldsim.Retrieval{backends.Bulk: {Requests: 1, Bytes: 5}},
 		Extensions: 1,
 		Early: []coldsim.Event{

@@ -238,14 +238,23 @@ func (s *Store) charge(e Event) error {
 	return s.locked(func() error { return s.bill(e) })
 }
 
+// missed charges a request for a file that turned out not to exist, which costs
+// what any other does.
+func (s *Store) missed(err error, e Event) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, s.charge(e))
+	}
+	return err
+}
+
 // Get implements [backends.Store].
 func (s *Store) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	e := Event{Kind: EventGet, Name: name}
 	stored, t, err := s.look(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, s.missed(err, e)
 	}
 	info := s.describe(stored, t)
-	e := Event{Kind: EventGet, Name: name}
 	if !info.Readable() {
 		e.Outcome = refused
 		frozen := &backends.FrozenError{Name: name, Class: info.Class, State: info.State}
@@ -270,11 +279,12 @@ func (s *Store) Get(ctx context.Context, name string, offset, length int64) (io.
 
 // Stat implements [backends.Store].
 func (s *Store) Stat(ctx context.Context, name string) (backends.Info, error) {
+	e := Event{Kind: EventStat, Name: name}
 	stored, t, err := s.look(ctx, name)
 	if err != nil {
-		return backends.Info{}, err
+		return backends.Info{}, s.missed(err, e)
 	}
-	return s.describe(stored, t), s.charge(Event{Kind: EventStat, Name: name})
+	return s.describe(stored, t), s.charge(e)
 }
 
 // Delete implements [backends.Store].

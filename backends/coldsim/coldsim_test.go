@@ -52,7 +52,7 @@ func TestConformanceInTime(t *testing.T) {
 
 func run(t *testing.T, options func() coldsim.Options) {
 	backendtest.Run(t, backendtest.Harness{
-		Many:  1100,
+		Many:  300,
 		Large: 8 << 20,
 		Open: func(t *testing.T) backends.Store {
 			return open(t, t.TempDir(), options())

@@ -17,22 +17,16 @@ import (
 // line and only grow. A line without its end was cut off by the death of its
 // writer: readers leave it alone, the next writer removes it.
 
-// maxLine is more than a line can have: a path of 4096 bytes, percent-encoded,
-// and some numbers.
+// maxLine is more than a line can have: a name of 2048 bytes, percent-encoded, and
+// some numbers.
 const maxLine = 16 << 10
 
 // appendLines writes values to the end of the file at path. The caller holds
 // the lock.
 func appendLines[T any](path string, values ...T) error {
-	if len(values) == 0 {
-		return nil
-	}
-	var lines bytes.Buffer
-	enc := json.NewEncoder(&lines)
-	for _, v := range values {
-		if err := enc.Encode(v); err != nil {
-			return err
-		}
+	lines, err := encodeLines(values)
+	if err != nil {
+		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -46,10 +40,21 @@ func appendLines[T any](path string, values ...T) error {
 	if err := f.Truncate(end); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(lines.Bytes(), end); err != nil {
+	if _, err := f.WriteAt(lines, end); err != nil {
 		return errors.Join(err, f.Truncate(end))
 	}
 	return nil
+}
+
+func encodeLines[T any](values []T) ([]byte, error) {
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
+	for _, v := range values {
+		if err := enc.Encode(v); err != nil {
+			return nil, err
+		}
+	}
+	return lines.Bytes(), nil
 }
 
 // lastEnd returns the offset behind the last whole line.
