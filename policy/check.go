@@ -49,9 +49,7 @@ func (c *checker) checkStores() {
 func (c *checker) checkStore(path string, s *Store) *url.URL {
 	at := join(path, "url")
 	if s.URL == "" {
-		if c.nodes[at].Value == "" {
-			c.wrong(at, "write a URL such as file:///srv/backup", "%s is empty", at)
-		}
+		c.wrong(at, "write a URL such as file:///srv/backup", "%s is empty", at)
 		return nil
 	}
 	u, err := url.Parse(s.URL)

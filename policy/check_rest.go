@@ -53,10 +53,10 @@ func (c *checker) checkEncryption() {
 	}
 	c.checkSecret("encryption.passphrase", e.Passphrase)
 	c.checkSecret("encryption.sign_passphrase", e.SignPassphrase)
-	if c.given("encryption.sign_passphrase") && !c.given("encryption.sign") {
+	if c.hasKey("encryption.sign_passphrase") && !c.hasKey("encryption.sign") {
 		c.wrongKey("encryption.sign_passphrase", "add sign, or remove it", "encryption has a sign_passphrase and no key that signs")
 	}
-	if c.given("encryption.gpg_home") && !e.UseGPG {
+	if c.hasKey("encryption.gpg_home") && !e.UseGPG {
 		c.wrongKey("encryption.gpg_home", "add use_gpg: true, or remove it", "encryption.gpg_home has no effect without use_gpg")
 	}
 	if c.given("encryption.sign") && !e.Encrypted() {

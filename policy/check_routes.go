@@ -97,7 +97,7 @@ func (c *checker) checkRoute(i int, r *Route) {
 func (c *checker) checkRouteTiers(path string, r *Route) {
 	at := join(path, "tiers")
 	switch {
-	case len(r.Tiers) == 0 && !c.given(at) && !c.given(join(path, "tier")):
+	case !c.hasKey(at) && !c.hasKey(join(path, "tier")):
 		c.wrong(path, "add tier: NAME", "route in line %d has no tier", r.Line)
 	case c.emptyList(at):
 		c.wrong(at, "name one or more tiers", "route in line %d has no tier", r.Line)

@@ -109,7 +109,10 @@ func (c *checker) warnKey(path, fix, format string, args ...any) {
 	c.findings[len(c.findings)-1].Warning = true
 }
 
-// given reports whether the file has a value at path.
+// hasKey reports whether the file has the key at path, with any value.
+func (c *checker) hasKey(path string) bool { return c.keys[path] != nil }
+
+// given reports whether the file has a value at path that could be read.
 func (c *checker) given(path string) bool { return c.nodes[path] != nil }
 
 // emptyList reports whether the value at path is a list without elements.

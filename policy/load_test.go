@@ -302,6 +302,29 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// TestEmptyReferences: what a reference stands for is checked like any value,
+// and one that cannot be followed is one finding.
+func TestEmptyReferences(t *testing.T) {
+	t.Parallel()
+	src := `
+version: 1
+archive: ${env:NOPE}
+stores: {a: {url: "${env:EMPTY}"}, b: {url: "${env:NOPE}"}}
+tiers: {t: {stores: [a, b]}}
+routes: [{tier: "${env:NOPE}"}]
+encryption: {passphrase: "${env:EMPTY}"}
+`
+	_, err := Parse([]byte(src), "p.yaml", func(name string) (string, bool) { return "", name == "EMPTY" })
+	want := `p.yaml:3:10: archive: the environment variable NOPE is not set; set it before running isotherm: export NOPE=...
+p.yaml:4:19: stores.a.url is empty; write a URL such as file:///srv/backup
+p.yaml:4:45: stores.b.url: the environment variable NOPE is not set; set it before running isotherm: export NOPE=...
+p.yaml:6:17: route 1 tier: the environment variable NOPE is not set; set it before running isotherm: export NOPE=...
+p.yaml:7:26: encryption.passphrase: ${env:EMPTY} is empty; give the variable or file a value`
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	p := load(t, `
