@@ -14,11 +14,10 @@ import (
 // and in order. The list is read all the same: it shows whether a manifest was
 // cut off.
 func stripManifest(w io.Writer, plain io.Reader) error {
-	m, err := manifest.Read(plain)
+	m, err := manifest.ReadVolumes(plain)
 	if err != nil {
 		return err
 	}
-	m.Files = nil
 	return manifest.Write(w, m)
 }
 

@@ -18,9 +18,21 @@ import (
 //
 // A list of files that is not as long as it says is an error: the manifest is
 // damaged. Scan, which does not need the list, reads such a manifest.
-func Read(r io.Reader) (*Manifest, error) {
+func Read(r io.Reader) (*Manifest, error) { return read(r, false) }
+
+// ReadVolumes is Read without the list of files, which may be far longer than
+// the rest: it is checked, but not kept.
+func ReadVolumes(r io.Reader) (*Manifest, error) {
+	m, err := read(r, true)
+	if err == nil {
+		m.Files = nil
+	}
+	return m, err
+}
+
+func read(r io.Reader, dropFiles bool) (*Manifest, error) {
 	m := &Manifest{}
-	p := parser{lines: newLines(r), file: m}
+	p := parser{lines: newLines(r), file: m, dropFiles: dropFiles}
 	byNumber := make(map[int]int)
 	last := 0
 	for v, err := range p.volumes() {
@@ -54,6 +66,7 @@ func Scan(r io.Reader) iter.Seq2[Volume, error] {
 type parser struct {
 	*lines
 	file      *Manifest
+	dropFiles bool
 	filesLeft int // lines of the list of files still to come
 	prev      Volume
 }
@@ -279,8 +292,11 @@ func (p *parser) fileLine(line []byte) error {
 	if err != nil {
 		return err
 	}
-	p.file.Files = append(p.file.Files, File{Path: path, Change: change})
 	p.filesLeft--
+	if p.dropFiles {
+		return nil
+	}
+	p.file.Files = append(p.file.Files, File{Path: path, Change: change})
 	return nil
 }
 
