@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -40,11 +41,13 @@ Exit codes: 0 all is well; 1 a store could not be listed; 2 the policy has mista
 	cmd.Flags().BoolVar(&flags.schema, "schema", false, "print the JSON Schema of policies, for editors, and do nothing else")
 	cmd.Flags().StringVar(&flags.explain, "explain", "", "say which route takes the file `NAME` and why, and do nothing else")
 	cmd.Flags().StringVar(&flags.size, "size", "", "size of the file to --explain, for routes by size")
-	cmd.MarkFlagsMutuallyExclusive("effective", "schema", "explain")
 	return cmd
 }
 
 func (a *app) check(ctx context.Context, flags checkFlags) error {
+	if flags.effective && (flags.schema || flags.explain != "") || flags.schema && flags.explain != "" {
+		return usageError{errors.New("--effective, --schema and --explain exclude one another")}
+	}
 	if flags.schema {
 		_, err := a.stdout.Write(policy.Schema())
 		return err
@@ -88,6 +91,21 @@ type explainAnswer struct {
 	Tiers []string `json:"tiers"`
 	Route int      `json:"route"` // from 1, in the order of the policy
 	Why   string   `json:"why"`
+	// Earlier are the routes before it, and why they do not take the file.
+	Earlier []earlierRoute `json:"earlier,omitempty"`
+}
+
+type earlierRoute struct {
+	Route int    `json:"route"`
+	Why   string `json:"why"`
+}
+
+func (e explainAnswer) print(w io.Writer) {
+	fmt.Fprintf(w, "%s\n  kind   %s\n  tiers  %v\n", e.Name, e.Kind, e.Tiers)
+	for _, r := range e.Earlier {
+		fmt.Fprintf(w, "  route %d does not take it: %s\n", r.Route, r.Why)
+	}
+	fmt.Fprintf(w, "  route %d takes it: %s\n", e.Route, e.Why)
 }
 
 func (a *app) explainRoute(flags checkFlags) error {
@@ -95,18 +113,18 @@ func (a *app) explainRoute(flags checkFlags) error {
 	if err != nil {
 		return err
 	}
-	var size int64
+	size := int64(-1) // not known
 	if flags.size != "" {
 		if size, err = policy.ParseSize(flags.size); err != nil {
 			return usageError{fmt.Errorf("--size: %w", err)}
 		}
 	}
-	d := p.Route(flags.explain, size, time.Now())
+	d := p.Explain(flags.explain, size, time.Now())
 	answer := explainAnswer{Name: flags.explain, Kind: d.Kind.String(), Tiers: d.Tiers, Route: d.Index + 1, Why: d.Why}
-	return a.answer(answer, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s\n  kind   %s\n  tiers  %v\n  %s\n", answer.Name, answer.Kind, answer.Tiers, answer.Why)
-		return err
-	})
+	for _, e := range d.Earlier {
+		answer.Earlier = append(answer.Earlier, earlierRoute{e.Index + 1, e.Why})
+	}
+	return a.answer(answer, func(w io.Writer) error { answer.print(w); return nil })
 }
 
 // checkAnswer is the answer of check.

@@ -139,8 +139,8 @@ func printPlan(w io.Writer, p *engine.RestorePlan) error {
 	if len(p.Paths) > 0 {
 		what = fmt.Sprintf("%q", p.Paths)
 	}
-	fmt.Fprintf(w, "restore of %s as of %s: %s, %s with content\n", what, stamp(p.Time),
-		count(int(p.PathCount), "path", "paths"), count(int(p.FileCount), "file", "files"))
+	fmt.Fprintf(w, "restore of %s as of %s: %s, %s of them\n", what, stamp(p.Time),
+		count(int(p.PathCount), "path", "paths"), count(int(p.FileCount), "regular file", "regular files"))
 	fmt.Fprintf(w, "needs %s, %s; duplicity would read %s, %s\n",
 		count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes),
 		count(p.Compared.Volumes, "volume", "volumes"), size(p.Compared.Bytes))
@@ -168,10 +168,21 @@ func printQuotes(w io.Writer, p *thaw.Plan) {
 			fmt.Fprintf(w, "%s: %s\n", q.Speed, q.Error)
 		}
 	}
-	if n := len(p.Waves); n > 1 {
-		fmt.Fprintf(w, "in %d waves, so that what is thawed can be downloaded before it freezes again\n", n)
+	if n := rounds(p); n > 1 {
+		fmt.Fprintf(w, "asked for in %d rounds, so that what is thawed can be downloaded before it freezes again\n", n)
 	}
 	printReservations(w, p.Chosen.Prices)
+}
+
+// rounds counts the times at which something is asked for.
+func rounds(p *thaw.Plan) int {
+	at := map[time.Time]bool{}
+	for _, w := range p.Waves {
+		if w.Action == thaw.Thaw {
+			at[w.RequestAt] = true
+		}
+	}
+	return len(at)
 }
 
 func quoteRow(label string, now time.Time, q thaw.Quote) []any {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
@@ -43,8 +44,14 @@ Exit codes: 0 done; 1 failed; 2 usage or policy; 3 waiting for a thaw;
 4 done, but a mirror is degraded or a file was skipped.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return app.setup() },
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
@@ -67,9 +74,30 @@ Exit codes: 0 done; 1 failed; 2 usage or policy; 3 waiting for a thaw;
 	return root
 }
 
+func unknownCommand(cmd *cobra.Command, name string) error {
+	err := usageError{fmt.Errorf("unknown command %q", name)}
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return withHints(err, exitUsage, fmt.Sprintf("did you mean %q?", near[0]))
+	}
+	return err
+}
+
 // commands returns all commands in the order of the help page.
 func commands(app *app) []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(app),
+		newInitCommand(app),
+		newCheckCommand(app),
+		newImportCommand(app),
+		newStatusCommand(app),
+
+		newRepairCommand(app),
+		newRetierCommand(app),
+		newLsCommand(app),
+		newPlanCommand(app),
+		newThawCommand(app),
+		newRestoreCommand(app),
+		newManCommand(app),
 		newVersionCommand(app),
 	}
 }

@@ -22,12 +22,8 @@ func (j *Job) Advance(ctx context.Context) error {
 }
 
 func (r *runner) advance(ctx context.Context) error {
-	if err := r.watchStores(); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return err
-	}
-	r.last = r.clock.Now()
-	for _, w := range r.watches {
-		w.next = r.last
 	}
 	if over, err := r.over(ctx); over || err != nil {
 		return err

@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+
+	"github.com/isotherm-backup/isotherm/tiering/thaw"
+)
+
+// An OtherJobError says that a thaw job is under way which does not thaw all
+// that a plan needs.
+type OtherJobError struct{ ID string }
+
+func (e *OtherJobError) Error() string {
+	return fmt.Sprintf("thaw job %s is under way for another restore", e.ID)
+}
+
+// NeedsThaw reports whether some volumes of the plan cannot simply be read:
+// they are frozen, thawing, or would freeze again before they are read.
+func (p *RestorePlan) NeedsThaw() bool {
+	for _, w := range p.Thaw.Waves {
+		if w.Action != thaw.Read {
+			return true
+		}
+	}
+	return false
+}
+
+// Job returns the job under way when it thaws what the plan needs; nil when
+// there is none. Another job under way is an *OtherJobError.
+func (a *Archive) Job(ctx context.Context, p *RestorePlan, observe func(thaw.Event)) (*thaw.Job, error) {
+	job, err := thaw.Open(ctx, a.tiers, "", a.jobOptions(observe))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !covers(job.Plan(), p.Thaw) {
+		return nil, &OtherJobError{job.ID()}
+	}
+	return job, nil
+}
+
+// StartJob writes down a job that carries out the plan. It sends no thaw
+// request yet.
+func (a *Archive) StartJob(ctx context.Context, p *RestorePlan, observe func(thaw.Event)) (*thaw.Job, error) {
+	return thaw.Start(ctx, a.tiers, p.Thaw, a.jobOptions(observe))
+}
+
+func (a *Archive) jobOptions(observe func(thaw.Event)) thaw.Options {
+	return thaw.Options{StateDir: a.stateDir, Log: a.log, Observe: observe}
+}
+
+// covers reports whether a job's plan has all the files of another one that
+// cannot be read at once.
+func covers(job, other *thaw.Plan) bool {
+	has := make(map[string]bool, len(job.Files.Names))
+	for _, name := range job.Files.Names {
+		has[name] = true
+	}
+	for i, name := range other.Files.Names {
+		if other.Waves[other.Files.Waves[i]].Action != thaw.Read && !has[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// RestoreThawing restores while a job thaws: each volume is read as soon as it
+// can be. The job is run until the restore has ended; it must have all of the
+// plan's volumes that are not readable.
+func (a *Archive) RestoreThawing(ctx context.Context, p *RestorePlan, dest string, job *thaw.Job, opts RestoreOptions) (*RestoreReport, error) {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- job.Run(running) }() // ends with running, which this function stops
+	opts.Arrivals = withReadable{job, readableNow(p.Thaw, job.Plan())}
+	report, err := a.Restore(ctx, p, dest, opts)
+	if err != nil || job.Status().Done.Files < len(job.Plan().Files.Names) {
+		stop() // otherwise the job sees for itself that all was read
+	}
+	jobErr := <-ended
+	if errors.Is(jobErr, context.Canceled) && ctx.Err() == nil {
+		jobErr = nil
+	}
+	if err != nil && errors.Is(err, jobErr) {
+		jobErr = nil // said already
+	}
+	return report, errors.Join(err, jobErr)
+}
+
+// withReadable are the arrivals of a job, after volumes that can be read already
+// and that the job knows nothing of.
+type withReadable struct {
+	*thaw.Job
+	first []string
+}
+
+// Readable yields the volumes that can be read, then those of the job.
+func (w withReadable) Readable(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, name := range w.first {
+			if !yield(name, nil) {
+				return
+			}
+		}
+		w.Job.Readable(ctx)(yield)
+	}
+}
+
+// readableNow lists the files of a plan that can be read at once and that the
+// job has not.
+func readableNow(p, job *thaw.Plan) []string {
+	known := make(map[string]bool, len(job.Files.Names))
+	for _, name := range job.Files.Names {
+		known[name] = true
+	}
+	var names []string
+	for i, name := range p.Files.Names {
+		if p.Waves[p.Files.Waves[i]].Action == thaw.Read && !known[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// RestoreReadable restores from what can be read now, and ends with a
+// *WaitingError when that is not all. The job, which may be nil, learns what it
+// need not thaw any more.
+func (a *Archive) RestoreReadable(ctx context.Context, p *RestorePlan, dest string, job *thaw.Job, opts RestoreOptions) (*RestoreReport, error) {
+	opts.Arrivals = arrived{names: readableNow(p.Thaw, &thaw.Plan{}), job: job}
+	return a.Restore(ctx, p, dest, opts)
+}
+
+// arrived are volumes that can be read already; no others arrive.
+type arrived struct {
+	names []string
+	job   *thaw.Job // may be nil
+}
+
+// Readable yields every name at once.
+func (l arrived) Readable(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, name := range l.names {
+			if !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Done tells the job.
+func (l arrived) Done(name string) {
+	if l.job != nil {
+		l.job.Done(name)
+	}
+}
