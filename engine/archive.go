@@ -14,7 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
+	"github.com/isotherm-backup/isotherm/engine/cachefile"
 	"github.com/isotherm-backup/isotherm/engine/chain"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
@@ -78,6 +80,10 @@ func Open(_ context.Context, opts Options) (*Archive, error) {
 		a.parse = p.Parse
 	}
 	if err := os.MkdirAll(a.cacheDir(), 0o700); err != nil {
+		return nil, fmt.Errorf("open archive: %w", err)
+	}
+	// The machine's own clock: it is about files of this machine.
+	if err := cachefile.Sweep(a.cacheDir(), time.Now().Add(-24*time.Hour)); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
 	return a, nil

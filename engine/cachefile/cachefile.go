@@ -15,8 +15,10 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -31,6 +33,9 @@ const (
 	footerLen  = len(magic) + kindLen + 8 + 4
 	blockBytes = 64 << 10 // merging hundreds of files must stay small
 )
+
+// unfinished begins the names of files that are being written.
+const unfinished = ".unfinished-"
 
 // AnySource opens a file whatever it was made from.
 const AnySource = -1
@@ -68,7 +73,7 @@ func Create(path string, kind Kind, source int64) (*Writer, error) {
 	if len(kind) > kindLen {
 		panic("cachefile: kind is longer than its field: " + string(kind))
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	tmp, err := os.CreateTemp(filepath.Dir(path), unfinished+"*")
 	if err != nil {
 		return nil, fmt.Errorf("create cache file: %w", err)
 	}
@@ -99,10 +104,30 @@ func (w *Writer) Commit() error {
 // Close removes what was not committed. After Commit it does nothing.
 func (w *Writer) Close() error {
 	w.tmp.Close()
-	if err := os.Remove(w.tmp.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(w.tmp.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// Sweep removes from a folder what a killed process left unfinished before a
+// time.
+func Sweep(dir string, before time.Time) error {
+	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, path := range left {
+		info, err := os.Stat(path)
+		if err == nil && info.ModTime().Before(before) {
+			err = os.Remove(path)
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // another process may sweep too
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // A Reader reads one file, which was found sound when it was opened.

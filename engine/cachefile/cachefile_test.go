@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/isotherm-backup/isotherm/engine/cachefile"
 )
@@ -79,6 +80,34 @@ func TestOnlyWhole(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	write(t, path, nil)
+	w, err := cachefile.Create(filepath.Join(dir, "g"), "test1", 42) // and the process is killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		before time.Time
+		want   int
+	}{{time.Now().Add(-time.Hour), 2}, {time.Now().Add(time.Hour), 1}} {
+		if err := cachefile.Sweep(dir, tt.before); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != tt.want {
+			t.Errorf("%d files left, want %d; error %v", len(left), tt.want, err)
+		}
+	}
+	if _, err := read(path, "test1", 42); err != nil {
+		t.Error(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
