@@ -76,9 +76,12 @@ type facts struct {
 }
 
 func (p *Policy) factsOf(name string, size int64, at time.Time) facts {
-	f := facts{name: name, size: size, own: strings.HasPrefix(name, OwnPrefix)}
+	f := facts{name: name, size: size}
 	if n, ok := p.parse(name); ok {
 		f.kind, f.dated, f.age = n.Kind, true, at.Sub(n.End)
+	} else {
+		// The same text may be somebody's --file-prefix.
+		f.own = strings.HasPrefix(name, OwnPrefix)
 	}
 	return f
 }

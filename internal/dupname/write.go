@@ -13,8 +13,8 @@ const (
 
 // String writes the name in its form, long when that is zero, as duplicity
 // would. For a name that was parsed this is the text that was parsed, except
-// that old times come out in UTC with colons, and numbers without leading
-// zeros.
+// that times come out in capitals, old ones in UTC with colons, and numbers
+// without leading zeros.
 func (n Name) String() string {
 	b := make([]byte, 0, len(n.Prefix)+len(n.Companion)+80)
 	b = append(b, n.Prefix...)

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// ErrCurrency: two amounts of different currencies cannot be added or compared.
+// ErrCurrency says that two amounts of different currencies cannot be added or
+// compared.
 var ErrCurrency = errors.New("amounts are in different currencies")
 
 // Status says how well a price is known.

@@ -19,7 +19,7 @@ var builtin []byte
 
 const schema = "isotherm.prices/v1"
 
-// ErrNoBook: no book has that name.
+// ErrNoBook says that no book has that name.
 var ErrNoBook = errors.New("no such price book")
 
 // A Catalogue is a set of price books with their sources. It is read-only.
