@@ -9,13 +9,14 @@ import (
 	"github.com/isotherm-backup/isotherm/policy/price"
 )
 
-// ErrNoCopy: a file is in none of the stores.
+// ErrNoCopy says that a file is in none of the stores, or cannot be made
+// readable there.
 var ErrNoCopy = errors.New("file is in no store")
 
-// ErrEnded: the job is finished or cancelled.
+// ErrEnded says that the job is finished or cancelled.
 var ErrEnded = errors.New("thaw job has ended")
 
-// ErrBusy: another process on this machine runs a job of this archive.
+// ErrBusy says that another process on this machine runs a job of this archive.
 var ErrBusy = errors.New("another thaw job is running")
 
 // Limit is what keeps a plan from being faster.

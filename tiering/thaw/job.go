@@ -16,11 +16,13 @@ import (
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/policy/price"
+	"github.com/isotherm-backup/isotherm/tiering"
 )
 
 // Tiers is what jobs need of the tiered store; *tiering.Tiers is one.
 type Tiers interface {
-	// Store returns one store by its name in the policy; nil when there is none.
+	// Store returns one store by its name in the policy; nil, or one whose
+	// methods all fail, when there is none.
 	Store(name string) backends.Store
 	// Clock is the only clock that jobs plan, poll and wait by.
 	Clock() backends.Clock
@@ -31,6 +33,8 @@ type Tiers interface {
 	List(ctx context.Context, prefix string) iter.Seq2[backends.Info, error]
 	Delete(ctx context.Context, name string) error
 }
+
+var _ Tiers = (*tiering.Tiers)(nil)
 
 // Options of jobs. StateDir is required.
 type Options struct {

@@ -55,13 +55,21 @@ func (j *Job) Run(ctx context.Context) error {
 	return err
 }
 
-func (r *runner) run(ctx context.Context) error {
-	if err := r.watchStores(); err != nil {
+// begin finds the stores, all of which are to be looked at.
+func (r *runner) begin(ctx context.Context) error {
+	if err := r.watchStores(ctx); err != nil {
 		return err
 	}
 	r.last = r.clock.Now()
 	for _, w := range r.watches {
 		w.next = r.last
+	}
+	return nil
+}
+
+func (r *runner) run(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return err
 	}
 	for {
 		now := r.clock.Now()

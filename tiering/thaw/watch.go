@@ -37,7 +37,7 @@ type watch struct {
 }
 
 // watchStores finds the stores that the job needs.
-func (r *runner) watchStores() error {
+func (r *runner) watchStores(ctx context.Context) error {
 	for i, files := range r.byStore {
 		if len(files) == 0 {
 			continue
@@ -50,6 +50,8 @@ func (r *runner) watchStores() error {
 		w := &watch{index: i, name: name, store: store, terms: backends.TermsOf(store), files: files}
 		if t, ok := store.(backends.Thawer); ok && len(w.terms.Speeds) > 0 {
 			w.thawer = t
+		} else if len(r.Job.plan.Stores[i].Offers) > 0 {
+			return fmt.Errorf("files are frozen in %s: %w", name, cannotThaw(ctx, store))
 		}
 		names := r.Job.plan.Files.Names
 		w.prefix = commonPrefix(names[files[0]], names[files[len(files)-1]])
@@ -61,6 +63,17 @@ func (r *runner) watchStores() error {
 		r.watches = append(r.watches, w)
 	}
 	return nil
+}
+
+// cannotThaw says why a store that should be cold is none: most likely it could
+// not be opened, which every request to it tells.
+func cannotThaw(ctx context.Context, s backends.Store) error {
+	for _, err := range s.List(ctx, hotPrefix) {
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the store's class is not cold: %w", backends.ErrUnsupported)
 }
 
 func commonPrefix(a, b string) string {
