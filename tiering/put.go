@@ -164,6 +164,7 @@ func (t *Tiers) conclude(ctx context.Context, name string, p placement, f *fanou
 	if len(errs) == 0 {
 		return t.finish(ctx, name, p, f, good, loc)
 	}
+	t.drop(name)
 	why := errors.Join(errs...)
 	record := Record{
 		Name: name, Want: names(p.stores), Size: f.size, Digest: f.digest, Why: why.Error(),
@@ -180,7 +181,7 @@ func (t *Tiers) conclude(ctx context.Context, name string, p placement, f *fanou
 	}
 	// What is left behind must be put right even if the caller has gone.
 	ctx = context.WithoutCancel(ctx)
-	return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), t.takeBack(ctx, record, good, loc))
+	return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), t.takeBack(ctx, record, f.lanes, loc))
 }
 
 // putIn writes a file to one store, whatever the routes say.
@@ -212,25 +213,29 @@ func (t *Tiers) finish(ctx context.Context, name string, p placement, f *fanout,
 		})
 		return t.best(good), err
 	}
-	if err := t.settle(ctx, name); err != nil {
-		return backends.Info{}, fmt.Errorf("put %s: %w", name, err)
+	if r, ok := t.records.get(name); ok {
+		r.Want, r.Size, r.Digest = names(p.stores), f.size, f.digest
+		if err := errors.Join(t.records.keep(r), t.settle(ctx, name)); err != nil {
+			return backends.Info{}, fmt.Errorf("put %s: %w", name, err)
+		}
 	}
 	return t.best(good), nil
 }
 
-// takeBack leaves a failed put's files as Put promises.
-func (t *Tiers) takeBack(ctx context.Context, r Record, good []*lane, loc location) error {
-	t.drop(r.Name)
-	overwrote := len(loc.copies) > 0 || len(loc.failed) > 0
-	if len(good) == 0 {
+// takeBack leaves a failed put's files as Put promises. A store that said it
+// failed may have stored the file and lost its answer.
+func (t *Tiers) takeBack(ctx context.Context, r Record, lanes []*lane, loc location) error {
+	if len(r.Good) == 0 {
 		return nil
 	}
-	if overwrote {
+	if len(loc.copies) > 0 || len(loc.failed) > 0 {
 		return t.degrade(ctx, r)
 	}
 	var errs []error
-	for _, l := range good {
-		errs = append(errs, l.place.Delete(ctx, r.Name))
+	for _, l := range lanes {
+		if !errors.Is(l.err, fs.ErrExist) {
+			errs = append(errs, l.place.Delete(ctx, r.Name))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		r.Want, r.Good, r.Why = nil, nil, err.Error()
@@ -280,37 +285,52 @@ func (t *Tiers) Delete(ctx context.Context, name string) error {
 	}
 	defer unlock()
 	t.learn(ctx)
-	var errs []error
-	needed := false
-	for _, s := range t.stores {
-		if err := s.Delete(ctx, name); err != nil {
-			errs = append(errs, err)
-			needed = needed || !t.continues(s)
+	t.drop(name)
+	if r, ok := t.records.get(name); ok && !r.Deleted() && !slices.ContainsFunc(t.stores, t.needs) {
+		// A store may delete the only good copy and lose its answer: wrong ones
+		// must not be what is left then.
+		if err := t.degrade(ctx, Record{Name: name, Why: "it is being deleted"}); err != nil {
+			return fmt.Errorf("delete %s: %w", name, err)
 		}
 	}
-	t.drop(name)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if len(errs) == 0 {
-		t.note(name, nil)
-		return t.settle(ctx, name)
+	var errs []error
+	for _, s := range t.worstFirst(name) {
+		err := s.Delete(ctx, name)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || t.needs(s) {
+			return fmt.Errorf("delete %s: %w", name, err)
+		}
+		errs = append(errs, err)
 	}
 	why := errors.Join(errs...)
-	if needed || len(errs) == len(t.stores) {
+	switch len(errs) {
+	case 0:
+		t.note(name, nil)
+		return t.settle(ctx, name)
+	case len(t.stores):
 		return fmt.Errorf("delete %s: %w", name, why)
 	}
 	return t.degrade(ctx, Record{Name: name, Why: why.Error()})
 }
 
-// continues reports whether every tier of the store goes on without it.
-func (t *Tiers) continues(s *place) bool {
+// worstFirst returns all stores, those last that have the right version of the
+// file: a Delete that stops half-way must not leave only a wrong one.
+func (t *Tiers) worstFirst(name string) []*place {
+	r, _ := t.records.get(name)
+	good := func(s *place) int { return min(slices.Index(r.Good, s.name), 0) }
+	return slices.SortedStableFunc(slices.Values(t.stores), func(a, b *place) int { return good(a) - good(b) })
+}
+
+// needs reports whether a tier of the store does not go on without it.
+func (t *Tiers) needs(s *place) bool {
 	for _, tr := range t.tiers {
 		if slices.Contains(tr.stores, s) && !tr.continues {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func names(stores []*place) []string {

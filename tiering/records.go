@@ -2,7 +2,6 @@ package tiering
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -163,10 +162,13 @@ func (rs *records) drop(r Record) error {
 // known after the first listing or read.
 func (t *Tiers) Degraded() []Record { return t.records.all() }
 
-// degrade makes r durable: here, and in the first hot store that takes it. It
-// is an error when it is durable nowhere.
+// degrade makes r durable: here, and in hot stores. It is an error when it is
+// durable nowhere.
 func (t *Tiers) degrade(ctx context.Context, r Record) error {
 	r.Version, r.Since = recordVersion, t.clock.Now().UTC()
+	if old, ok := t.records.get(r.Name); ok && !r.Since.After(old.Since) {
+		r.Since = old.Since.Add(1) // the newest record is the one that counts
+	}
 	t.log.Warn("copies are degraded", "file", r.Name, "want", r.Want, "good", r.Good, "why", r.Why)
 	published := t.publish(ctx, r)
 	r.Published = published == nil
@@ -177,30 +179,37 @@ func (t *Tiers) degrade(ctx context.Context, r Record) error {
 	return fmt.Errorf("record that %s is degraded: %w", r.Name, errors.Join(kept, published))
 }
 
-// publish writes r to the first hot store that takes it, those first which have
-// just taken the file itself.
+// publish writes r to every hot store but those that have just failed the file
+// itself; nil when one of them took it. An older record that is left in one of
+// the others counts less.
 func (t *Tiers) publish(ctx context.Context, r Record) error {
 	r.Published = true
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	stores := t.hot()
-	slices.SortStableFunc(stores, func(a, b *place) int {
-		return cmp.Compare(slices.Index(r.Good, b.name), slices.Index(r.Good, a.name))
-	})
 	errs := []error{errors.New("no hot store takes it")}
-	for _, s := range stores {
-		opts := backends.PutOptions{Size: int64(len(data))}
-		if _, err = t.putIn(ctx, s, r.fileName(), bytes.NewReader(data), opts); err == nil {
-			return nil
+	taken := false
+	for _, s := range t.hot() {
+		if slices.Contains(r.Want, s.name) && !slices.Contains(r.Good, s.name) {
+			continue
 		}
-		errs = append(errs, err)
+		opts := backends.PutOptions{Size: int64(len(data))}
+		if _, err := t.putIn(ctx, s, r.fileName(), bytes.NewReader(data), opts); err != nil {
+			errs = append(errs, err)
+		} else {
+			taken = true
+		}
+	}
+	if taken {
+		return nil
 	}
 	return errors.Join(errs...)
 }
 
-// settle removes the record of a file that is as it should be again.
+// settle removes the record of a file that is as it should be again. Where it
+// cannot be removed, an older record may lie, too, which says otherwise: a newer
+// one then stays that is true.
 func (t *Tiers) settle(ctx context.Context, name string) error {
 	r, ok := t.records.get(name)
 	if !ok {
@@ -208,9 +217,15 @@ func (t *Tiers) settle(ctx context.Context, name string) error {
 	}
 	var errs []error
 	for _, s := range t.hot() {
-		errs = append(errs, s.Delete(ctx, r.fileName()))
+		if err := s.Delete(ctx, r.fileName()); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	return errors.Join(append(errs, t.records.drop(r))...)
+	if len(errs) == 0 {
+		return t.records.drop(r)
+	}
+	r.Good, r.Why = r.Want, fmt.Sprintf("its old record cannot be removed: %v", errors.Join(errs...))
+	return t.degrade(ctx, r)
 }
 
 // hot returns the stores that can be read at once.
