@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // ErrCurrency says that two amounts of different currencies cannot be added or
@@ -46,6 +48,14 @@ func (s *Status) UnmarshalText(text []byte) error {
 		return fmt.Errorf("unknown status %q: use one of %s", text, strings.Join(statusNames[:], ", "))
 	}
 	*s = Status(i)
+	return nil
+}
+
+// UnmarshalYAML reads the word of the price book; its errors name the line.
+func (s *Status) UnmarshalYAML(node *yaml.Node) error {
+	if err := s.UnmarshalText([]byte(node.Value)); err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
+	}
 	return nil
 }
 

@@ -155,6 +155,16 @@ func parse(src []byte, path string) (*yaml.Node, error) {
 	if c.Schema != schema {
 		return nil, fmt.Errorf("%s: schema is %q, this program reads %q", path, c.Schema, schema)
 	}
+	seen := map[string]bool{}
+	for _, b := range c.Books {
+		if b == nil {
+			return nil, fmt.Errorf("%s: a book is empty", path)
+		}
+		if seen[b.ID] {
+			return nil, fmt.Errorf("%s: book %q stands twice", path, b.ID)
+		}
+		seen[b.ID] = true
+	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(src, &root); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -169,12 +179,7 @@ func decode(root *yaml.Node, own map[*yaml.Node]bool, path string) (*Catalogue, 
 	if err := root.Decode(&c); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	seen := map[string]bool{}
 	for _, b := range c.Books {
-		if seen[b.ID] {
-			return nil, fmt.Errorf("%s: book %q stands twice", path, b.ID)
-		}
-		seen[b.ID] = true
 		if err := b.check(c.Sources); err != nil {
 			return nil, fmt.Errorf("%s: book %q: %w", path, b.ID, err)
 		}
