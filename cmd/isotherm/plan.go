@@ -245,6 +245,8 @@ func oneAmount(a price.Amount) string {
 func printReservations(w io.Writer, prices []thaw.Price) {
 	for _, c := range prices {
 		switch {
+		case c.Currency == "":
+			fmt.Fprintln(w, "the price is unknown: name a price book under `prices` in the policy, such as aws/us-east-1")
 		case !c.Total.Complete():
 			fmt.Fprintf(w, "the price in %s is incomplete: some prices are unknown; name your own book under `prices`\n", c.Currency)
 		case !c.Total.Firm():
