@@ -9,7 +9,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/isotherm-backup/isotherm/backends"
-	"github.com/isotherm-backup/isotherm/engine/pgp"
 )
 
 // errNoKeys is the error of an encrypted file when no keys were given.
@@ -87,5 +86,3 @@ func (p *plain) Close() error {
 	}
 	return nil
 }
-
-var _ io.Reader = (*pgp.Message)(nil)

@@ -27,6 +27,7 @@ package catalog
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/isotherm-backup/isotherm/engine/index"
 )
@@ -81,7 +82,15 @@ func AppendKey(dst []byte, path string) []byte {
 
 // Path returns the path of a key.
 func Path(key []byte) string {
-	return string(bytes.ReplaceAll(key, []byte{0}, []byte{'/'}))
+	var b strings.Builder
+	b.Grow(len(key))
+	for _, c := range key {
+		if c == 0 {
+			c = '/'
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // Contains reports whether the path of key is that of dir or lies below it.

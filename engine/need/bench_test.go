@@ -80,15 +80,19 @@ func BenchmarkCompute(b *testing.B) {
 			writeSet(b, files[set], set, benchInc, benchFull/benchInc)
 		}
 	}
-	for _, paths := range [][]string{nil, {"home/user004/project-050"}} {
-		name := "all"
-		if paths != nil {
-			name = "directory"
-		}
-		b.Run(name, func(b *testing.B) {
+	for _, tt := range []struct {
+		name  string
+		paths []string
+		opts  need.Options
+	}{
+		{"directory", []string{"home/user004/project-050"}, need.Options{}},
+		{"all", nil, need.Options{}},
+		{"all with members", nil, need.Options{Spool: dir}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				compute(b, files, paths)
+				compute(b, files, tt.paths, tt.opts)
 			}
 			var usage syscall.Rusage
 			if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -99,7 +103,7 @@ func BenchmarkCompute(b *testing.B) {
 	}
 }
 
-func compute(b *testing.B, files, paths []string) {
+func compute(b *testing.B, files, paths []string, opts need.Options) {
 	inputs := make([]need.Input, len(files))
 	for set := range files {
 		r, err := cachefile.Open(files[set], catalog.Kind, 0)
@@ -114,10 +118,11 @@ func compute(b *testing.B, files, paths []string) {
 			inputs[set].Volumes = benchVolumes(b, set, benchIncVols, benchInc, benchFull/benchInc)
 		}
 	}
-	s, err := need.Compute(b.Context(), inputs, paths, need.Options{})
+	s, err := need.Compute(b.Context(), inputs, paths, opts)
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer s.Close()
 	if len(s.Volumes) == 0 || s.ProblemCount > 0 {
 		b.Fatalf("%d volumes, %d problems", len(s.Volumes), s.ProblemCount)
 	}

@@ -82,14 +82,14 @@ func (c *computation) walk(ctx context.Context) error {
 	}
 	for n := 1; ; n++ {
 		versions, err := m.Next()
+		if err == nil {
+			err = c.path(versions)
+		}
 		if err == io.EOF {
 			c.progress(int64((n - 1) % pathsPerCheck))
 			return nil
 		}
 		if err != nil {
-			return err
-		}
-		if err := c.path(versions); err != nil {
 			return err
 		}
 		if n%pathsPerCheck == 0 {
@@ -101,10 +101,16 @@ func (c *computation) walk(ctx context.Context) error {
 	}
 }
 
-// path examines one path, given what the sets that touched it say.
+// path examines one path, given what the sets that touched it say. It returns
+// io.EOF when neither this one nor any after it is selected.
 func (c *computation) path(versions []catalog.Version) error {
 	newest := versions[len(versions)-1]
-	if newest.Type == index.Deleted || !c.selection.Has(newest.Key) {
+	switch {
+	case newest.Type == index.Deleted:
+		return nil
+	case c.selection.Done(newest.Key):
+		return io.EOF
+	case !c.selection.Has(newest.Key):
 		return nil
 	}
 	c.set.Paths++
@@ -183,25 +189,22 @@ func (c *computation) mark() {
 
 // members writes the steps to the spool.
 func (c *computation) members(newest catalog.Version) error {
+	final, err := newest.Entry()
+	if err != nil {
+		return err
+	}
 	for i, s := range c.steps {
 		set := s.version.Set
+		volumes := c.sets[set].Volumes
 		m := Member{
-			Path:  catalog.Path(s.version.Key),
-			Name:  catalog.Path(s.version.Key),
-			Diff:  s.diff,
-			Step:  i,
-			First: c.sets[set].Volumes.Number(s.first),
-			Last:  c.sets[set].Volumes.Number(s.past - 1),
+			Path: final.Path, Name: final.Path, Diff: s.diff, Step: i,
+			First: volumes.Number(s.first), Last: volumes.Number(s.past - 1),
 		}
 		if s.version.GNU {
 			m.Name = index.LossyPath(m.Path)
 		}
 		if i == len(c.steps)-1 {
-			e, err := newest.Entry()
-			if err != nil {
-				return err
-			}
-			m.Final = e
+			m.Final = final
 		}
 		for v := s.first; v < s.past; v++ {
 			if err := c.set.spool.add(set, c.offset[set]+v, &m); err != nil {
