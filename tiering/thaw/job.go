@@ -68,6 +68,7 @@ type Status struct {
 	Ended   time.Time `json:"ended,omitzero"`
 
 	Frozen   Count `json:"frozen"` // not asked for yet, or frozen again
+	Later    Count `json:"later"`  // of these, in waves that are asked for once earlier ones were read
 	Thawing  Count `json:"thawing"`
 	Readable Count `json:"readable"` // readable, not read yet
 	Done     Count `json:"done"`     // read, needed no more
@@ -81,6 +82,9 @@ type Status struct {
 	Estimated []price.Amount `json:"estimated,omitempty"` // price of the plan
 	Extra     []price.Amount `json:"extra,omitempty"`     // price of what was repeated, upper bound
 }
+
+// Waiting reports whether something becomes readable without more being read.
+func (s Status) Waiting() bool { return s.Thawing.Files > 0 || s.Frozen.Files > s.Later.Files }
 
 // A Job is a plan being carried out. Its methods may be called by several
 // goroutines at once.
@@ -344,6 +348,17 @@ func (j *Job) count() {
 	}
 }
 
+// later counts what is left for waves that are not due. The caller holds mu.
+func (j *Job) later() (later Count) {
+	for n, w := range j.plan.Waves {
+		if w.Action == Thaw && j.progress.AskedAt[n].IsZero() && j.waves[n].left > 0 {
+			later.Files += j.waves[n].frozen
+			later.Bytes += w.Bytes
+		}
+	}
+	return later
+}
+
 func (c *Count) add(size int64, sign int) {
 	c.Files += sign
 	c.Bytes += int64(sign) * size
@@ -525,6 +540,7 @@ func (j *Job) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.progress.Status
+	s.Later = j.later()
 	s.Estimated, s.Extra = slices.Clone(s.Estimated), slices.Clone(s.Extra)
 	return s
 }
@@ -606,6 +622,7 @@ func (j *Job) save(ctx context.Context, hot bool) error {
 		}
 	}
 	j.mu.Lock()
+	j.progress.Status.Later = j.later()
 	text, err := encode(&j.progress)
 	j.dirty = false
 	j.mu.Unlock()

@@ -693,6 +693,34 @@ func scale(r *Request, each, seconds int64) {
 	}
 }
 
+// TestSettle: without a reader a job settles after its first wave; a second
+// process goes on from there. Advance does what is due, and does not wait.
+func TestSettle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t, 100, coldsim.Options{Class: backends.Glacier})
+		j := f.start(f.plan(func(r *Request) { r.Bandwidth = 1; r.Keep = 3 * day; scale(r, int64(len(content)), 7200) }))
+		first := j.Plan().Waves[0].Files
+		began := time.Now()
+		if err := j.Advance(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s := j.Status(); s.Thawing.Files != first || time.Since(began) > time.Second {
+			t.Errorf("after Advance %d files are thawing, want the %d of the first wave; it took %s", s.Thawing.Files, first, time.Since(began))
+		}
+		if err := j.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s := j.Status(); s.Readable.Files != first || s.Waiting() || s.Later.Files != 100-first {
+			t.Errorf("status = %+v, want %d readable and the rest for later", s, first)
+		}
+		j, err := Open(t.Context(), f, "", f.opts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.finish(j)
+	})
+}
+
 func TestBusy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFixture(t, 2, coldsim.Options{Class: backends.Glacier})

@@ -312,6 +312,36 @@ func TestPlanPrefersCheaperMirror(t *testing.T) {
 	}
 }
 
+// TestPlanCurrencies: prices in several currencies are not compared. Copies in
+// that of the limit are taken, or in that of the first store.
+func TestPlanCurrencies(t *testing.T) {
+	t.Parallel()
+	euro := StoreTerms{Name: "pca", Class: backends.PCA, Terms: pca, Book: book(t, "ovh-swift")}
+	limit, err := price.NewAmount("100", "USD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		stores []StoreTerms
+		max    *price.Amount
+		want   string
+	}{
+		{"first store's", []StoreTerms{euro, deep(t)}, nil, "pca"},
+		{"first store's", []StoreTerms{deep(t), euro}, nil, "deep"},
+		{"the limit's", []StoreTerms{euro, deep(t)}, &limit, "deep"},
+	} {
+		p := plan(t, Request{Files: files(5, volume, frozenIn(0, 1)...), Stores: tt.stores, MaxCost: tt.max})
+		if got := p.Store(0); got != tt.want {
+			t.Errorf("%s: store = %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	both := append(files(1, volume, frozenIn(0)...), files(1, volume, frozenIn(1)...)...)
+	if got := plan(t, Request{Files: both, Stores: []StoreTerms{euro, deep(t)}}).Chosen.Prices; len(got) != 2 {
+		t.Errorf("%d prices, want one per currency", len(got))
+	}
+}
+
 // TestPlanWaves: 50 TB at 50 MB/s take 12.2 days. Each wave is read before its
 // first file freezes, and asked for no earlier than needed.
 func TestPlanWaves(t *testing.T) {

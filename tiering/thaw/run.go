@@ -27,6 +27,7 @@ type runner struct {
 	clock   backends.Clock
 	watches []*watch
 	last    time.Time // what the clock said in the last round
+	settle  bool      // end as soon as nothing more becomes readable
 }
 
 // Run sends the requests, waits, extends and repeats until all files were
@@ -35,7 +36,14 @@ type runner struct {
 // again, here or elsewhere. ErrBusy: another process of this machine runs a
 // job; ErrEnded: the job has ended, or was cancelled meanwhile; *CostError: a
 // file froze again unread, and asking once more would pass the plan's MaxCost.
-func (j *Job) Run(ctx context.Context) error {
+func (j *Job) Run(ctx context.Context) error { return j.drive(ctx, false) }
+
+// Settle is a Run that ends with no error as soon as nothing more becomes readable
+// without files being read: everything is readable, or what is left belongs to
+// later waves. The job stays as it is.
+func (j *Job) Settle(ctx context.Context) error { return j.drive(ctx, true) }
+
+func (j *Job) drive(ctx context.Context, settle bool) error {
 	lock, err := folderOf(j.opts).lock()
 	if err != nil {
 		return fmt.Errorf("run thaw job %s: %w", j.id, err)
@@ -43,7 +51,7 @@ func (j *Job) Run(ctx context.Context) error {
 	j.mu.Lock()
 	j.failed = nil
 	j.mu.Unlock()
-	r := &runner{Job: j, clock: j.tiers.Clock()}
+	r := &runner{Job: j, clock: j.tiers.Clock(), settle: settle}
 	err = errors.Join(r.run(ctx), lock.Close())
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("run thaw job %s: %w", j.id, err)
@@ -78,6 +86,9 @@ func (r *runner) run(ctx context.Context) error {
 			return err
 		}
 		err := r.round(ctx, now)
+		if err == nil && r.settle && !r.Status().Waiting() {
+			return nil
+		}
 		if err == nil {
 			err = r.sleep(ctx)
 		}
