@@ -29,7 +29,7 @@ func NewPlan(r Request) (*Plan, error) {
 		return nil, err
 	}
 	offered := p.offered()
-	if r.Speed != "" && len(offered) > 0 && !slices.Contains(offered, r.Speed) && !slices.Contains(offered, backends.SpeedOnly) {
+	if r.Speed != "" && len(offered) > 0 && !slices.Contains(offered, backends.SpeedOnly) && !p.sold(r.Speed) {
 		return nil, &SpeedError{Speed: r.Speed, Offered: offered}
 	}
 	best, late := p.choose(offered)
@@ -84,6 +84,19 @@ func (p *planner) offered() []backends.Speed {
 		}
 	}
 	return list
+}
+
+// sold reports whether a store that has some of the files offers a speed at all,
+// be it to files that are thawing already and can only become faster.
+func (p *planner) sold(s backends.Speed) bool {
+	for _, set := range p.sets {
+		for _, w := range set.ways {
+			if _, ok := p.Stores[p.ways[w].store].Terms.Speeds[s]; ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // An outcome is an assignment with its times and prices.
