@@ -289,6 +289,17 @@ func (f *fanout) wait(ctx context.Context) {
 	}
 }
 
+// committed returns the lanes whose store has taken the body.
+func (f *fanout) committed() []*lane {
+	var good []*lane
+	for _, l := range f.lanes {
+		if l.err == nil {
+			good = append(good, l)
+		}
+	}
+	return good
+}
+
 // verify turns the success of a store into a failure when what it stored is
 // not what was read.
 func (f *fanout) verify() {

@@ -258,6 +258,63 @@ func TestPutCancelled(t *testing.T) {
 	wantEverywhere(t, r, manifestName, "old")
 }
 
+// TestPutCancelledWhileCommitting cancels a put when one store has stored the
+// new version and the other not yet.
+func TestPutCancelledWhileCommitting(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, hotCold(2, 0, policy.Abort), Options{StateDir: t.TempDir()})
+	r.mustPut(t, manifestName, "old")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r.stores[1].Store = &lateStore{Store: r.stores[1].Store, late: func() error {
+		for r.on("hot0", manifestName) != "new" {
+			if err := (backends.RealClock{}).Sleep(t.Context(), time.Millisecond); err != nil {
+				return err
+			}
+		}
+		cancel()
+		return context.Canceled
+	}}
+	if err := put(ctx, r, manifestName, "new"); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Put: %v", err)
+	}
+	if d := r.Degraded(); len(d) != 1 || len(d[0].Good) != 1 || d[0].Good[0] != "hot0" {
+		t.Fatalf("records are %+v", d)
+	}
+	again := r.reopen(t, Options{StateDir: t.TempDir()})
+	again.wantContent(t, manifestName, "new")
+	if report, err := again.Repair(t.Context(), RepairOptions{}); err != nil || !report.Complete() {
+		t.Fatalf("Repair: %+v, %v", report, err)
+	}
+	wantEverywhere(t, r, manifestName, "new")
+}
+
+// lateStore takes the whole body of a put, and fails before it stores it.
+type lateStore struct {
+	backends.Store
+	late func() error
+}
+
+func (s *lateStore) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
+	return s.Store.Put(ctx, name, io.MultiReader(body, readerFunc(func([]byte) (int, error) { return 0, s.late() })), opts)
+}
+
+func TestRepairLeavesWhatDisagrees(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, hotCold(2, 0, policy.Abort), Options{})
+	r.mustPut(t, manifestName, "old")
+	if err := os.WriteFile(filepath.Join(r.dir, "hot1", manifestName), []byte("newer"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report, err := r.Repair(t.Context(), RepairOptions{})
+	if err != nil || len(report.Blocked) != 1 || !errors.Is(report.Blocked[0].Err, backends.ErrCorrupt) {
+		t.Errorf("Repair: %+v, %v", report, err)
+	}
+	if got := r.on("hot0", manifestName) + r.on("hot1", manifestName); got != "oldnewer" {
+		t.Errorf("the stores have %q", got)
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

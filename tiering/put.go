@@ -43,7 +43,11 @@ func (t *Tiers) Put(ctx context.Context, name string, body io.Reader, opts backe
 	if err != nil {
 		return backends.Info{}, err
 	}
-	loc, err := t.locate(ctx, name)
+	locate := t.locate
+	if opts.IfAbsent {
+		locate = t.find // another process may just have put it
+	}
+	loc, err := locate(ctx, name)
 	if err != nil {
 		return backends.Info{}, err
 	}
@@ -56,8 +60,8 @@ func (t *Tiers) Put(ctx context.Context, name string, body io.Reader, opts backe
 	}
 	f := &fanout{stall: t.stall, needed: func(s *place) bool { return !p.continues[s] }}
 	if err := f.put(ctx, p.stores, name, body, opts); err != nil {
-		t.drop(name)
-		return backends.Info{}, fmt.Errorf("put %s: %w", name, err)
+		err = fmt.Errorf("put %s: %w", name, err)
+		return backends.Info{}, t.takeBack(ctx, name, p, f, loc, err)
 	}
 	return t.conclude(ctx, name, p, f, loc)
 }
@@ -146,42 +150,40 @@ func (tr *tier) pick(name string, loc location) (*place, error) {
 	return nil, fmt.Errorf("no store of the stripe %s can be listed: %w", tr.name, loc.failed[ranked[0].index])
 }
 
-// conclude decides what has become of a put, by how each store fared, and
-// leaves the stores as Put promises.
+// conclude decides what has become of a put whose body was read, by how each
+// store fared, and leaves the stores as Put promises.
 func (t *Tiers) conclude(ctx context.Context, name string, p placement, f *fanout, loc location) (backends.Info, error) {
-	var good []*lane
 	var errs []error
 	needed := false
 	for _, l := range f.lanes {
-		switch {
-		case l.err == nil:
-			good = append(good, l)
-		case !errors.Is(l.err, errNotCommitted):
+		if l.err != nil && !errors.Is(l.err, errNotCommitted) {
 			errs = append(errs, l.err)
 			needed = needed || !p.continues[l.place] || errors.Is(l.err, fs.ErrExist)
 		}
 	}
+	good := f.committed()
 	if len(errs) == 0 {
 		return t.finish(ctx, name, p, f, good, loc)
 	}
-	t.drop(name)
-	why := errors.Join(errs...)
-	record := Record{
-		Name: name, Want: names(p.stores), Size: f.size, Digest: f.digest, Why: why.Error(),
+	why := fmt.Errorf("put %s: %w", name, errors.Join(errs...))
+	if needed || len(good) == 0 {
+		return backends.Info{}, t.takeBack(ctx, name, p, f, loc, why)
 	}
-	for _, l := range good {
-		record.Good = append(record.Good, l.place.name)
+	if err := t.degrade(ctx, f.record(name, p, why)); err != nil {
+		t.drop(name)
+		return backends.Info{}, errors.Join(why, err)
 	}
-	if len(good) > 0 && !needed {
-		if err := t.degrade(ctx, record); err != nil {
-			return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), err)
-		}
-		t.noteLanes(name, good, loc, nil)
-		return t.best(good), nil
+	t.noteLanes(name, good, loc, nil)
+	return t.best(good), nil
+}
+
+// record says which stores have what the fanout wrote.
+func (f *fanout) record(name string, p placement, why error) Record {
+	r := Record{Name: name, Want: names(p.stores), Size: f.size, Digest: f.digest, Why: why.Error()}
+	for _, l := range f.committed() {
+		r.Good = append(r.Good, l.place.name)
 	}
-	// What is left behind must be put right even if the caller has gone.
-	ctx = context.WithoutCancel(ctx)
-	return backends.Info{}, errors.Join(fmt.Errorf("put %s: %w", name, why), t.takeBack(ctx, record, f.lanes, loc))
+	return r
 }
 
 // putIn writes a file to one store, whatever the routes say.
@@ -222,26 +224,30 @@ func (t *Tiers) finish(ctx context.Context, name string, p placement, f *fanout,
 	return t.best(good), nil
 }
 
-// takeBack leaves a failed put's files as Put promises. A store that said it
-// failed may have stored the file and lost its answer.
-func (t *Tiers) takeBack(ctx context.Context, r Record, lanes []*lane, loc location) error {
-	if len(r.Good) == 0 {
-		return nil
+// takeBack leaves the files of a put that failed, for the reason why, as Put
+// promises, and returns why. A store that said it failed may have stored the file
+// and lost its answer.
+func (t *Tiers) takeBack(ctx context.Context, name string, p placement, f *fanout, loc location, why error) error {
+	t.drop(name)
+	good := f.committed()
+	if len(good) == 0 || len(good) == len(f.lanes) {
+		return why
 	}
+	// It must be done even if the caller has gone.
+	ctx = context.WithoutCancel(ctx)
 	if len(loc.copies) > 0 || len(loc.failed) > 0 {
-		return t.degrade(ctx, r)
+		return errors.Join(why, t.degrade(ctx, f.record(name, p, why)))
 	}
 	var errs []error
-	for _, l := range lanes {
+	for _, l := range f.lanes {
 		if !errors.Is(l.err, fs.ErrExist) {
-			errs = append(errs, l.place.Delete(ctx, r.Name))
+			errs = append(errs, l.place.Delete(ctx, name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		r.Want, r.Good, r.Why = nil, nil, err.Error()
-		return t.degrade(ctx, r)
+		return errors.Join(why, t.degrade(ctx, Record{Name: name, Why: err.Error()}))
 	}
-	return nil
+	return why
 }
 
 // noteLanes remembers the copies that a put made, beside those of loc in other

@@ -150,15 +150,28 @@ func (t *Tiers) planMissing(p *RepairPlan, inv *Inventory, f *File) {
 	if !slices.ContainsFunc(f.Copies, func(c Copy) bool { return slices.Contains(want, t.storeOf(c).name) }) {
 		return
 	}
-	for _, c := range f.Copies {
-		if c.Size != f.Size {
-			err := fmt.Errorf("%s has %d bytes in %s, and %d in another store: %w", f.Name, c.Size, t.storeOf(c).name, f.Size, backends.ErrCorrupt)
-			p.Blocked = append(p.Blocked, Blocked{Name: f.Name, Err: err})
-			return
-		}
+	if err := t.disagreement(inv, f); err != nil {
+		p.Blocked = append(p.Blocked, Blocked{Name: f.Name, Err: err})
+		return
 	}
 	want = slices.DeleteFunc(want, func(s string) bool { return inv.Failed[s] != nil })
 	t.planCopies(p, inv, f, f.Copies, want, "copy is missing")
+}
+
+// disagreement returns an error when copies differ and no Record says which is
+// right, as when a process is killed while it overwrites a mirror: putting the
+// file again is what helps.
+func (t *Tiers) disagreement(inv *Inventory, f *File) error {
+	first := &f.Copies[0]
+	for i := range f.Copies {
+		c := &f.Copies[i]
+		a, b := inv.Digest(first), inv.Digest(c)
+		if c.Size != first.Size || (a.Algorithm == b.Algorithm && a.Sum != b.Sum) {
+			return fmt.Errorf("%s differs between %s and %s, and no record says which is right: %w",
+				f.Name, t.storeOf(*first).name, t.storeOf(*c).name, backends.ErrCorrupt)
+		}
+	}
+	return nil
 }
 
 // planCopies plans copies from one of the good ones to every store of want that
