@@ -335,3 +335,28 @@ func TestOldKey(t *testing.T) {
 		t.Errorf("without the key of the newest: error %v, want ErrNoKey", err)
 	}
 }
+
+func TestDamagedEncryptedSignature(t *testing.T) {
+	t.Parallel()
+	const name = "duplicity-full-signatures.20240101T000000Z.sigtar.gpg"
+	for _, tt := range []struct {
+		what   string
+		change func([]byte) []byte
+	}{
+		{"cut off", func(b []byte) []byte { return b[:len(b)/2] }},
+		{"bit flipped in the middle", func(b []byte) []byte { b[len(b)/2] ^= 4; return b }},
+		{"bit flipped in the last byte", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			t.Parallel()
+			rig := fixtureRig(t, "gpg-sym", func(dirs []string) { damageFile(t, dirs[0], name, tt.change) })
+			_, err := listing(rig.archive.Ls(t.Context(), time.Time{}, nil))
+			if !errors.Is(err, pgp.ErrCorrupt) && !errors.Is(err, backends.ErrCorrupt) || !strings.Contains(err.Error(), name) {
+				t.Errorf("error %v, want ErrCorrupt that names the file", err)
+			}
+			if left := cached(t, rig.archive); slices.ContainsFunc(left, func(n string) bool { return strings.Contains(n, "full-signatures") }) {
+				t.Errorf("cached all the same: %q", left)
+			}
+		})
+	}
+}
