@@ -33,15 +33,18 @@ type record struct {
 	Plan    *Plan  `json:"plan"`
 }
 
-// jobID names a job after its plan, so that starting one plan twice gives one
+// rawRecord is a record whose plan is encoded already.
+type rawRecord struct {
+	Version int             `json:"version"`
+	ID      string          `json:"id"`
+	Plan    json.RawMessage `json:"plan"`
+}
+
+// jobID names a job after its plan and the plan's text, so that starting one plan twice gives one
 // job.
-func jobID(p *Plan) (string, error) {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return "", err
-	}
+func jobID(p *Plan, text []byte) string {
 	sum := sha256.Sum256(text)
-	return p.MadeAt.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(sum[:4]), nil
+	return p.MadeAt.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(sum[:4])
 }
 
 // validID reports whether an id can be part of a file name.

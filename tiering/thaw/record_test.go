@@ -21,11 +21,7 @@ func recordText(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := jobID(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := encode(&record{Version: recordVersion, ID: id, Plan: p})
+	text, err := encode(&record{Version: recordVersion, ID: jobID(p, nil), Plan: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +147,26 @@ func TestPollCadence(t *testing.T) {
 		if got := pollAfter(tt.elapsed, tt.shortest, tt.longest); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// BenchmarkJobMillion writes down, reads and opens a job of a million files.
+func BenchmarkJobMillion(b *testing.B) {
+	p, err := NewPlan(Request{Files: files(1e6, volume, frozenIn(0)...), Stores: []StoreTerms{deep(b)}, Now: now, Bandwidth: 500e6})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		text, err := encode(&record{Version: recordVersion, ID: "1", Plan: p})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := parseRecord(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		newJob(nil, Options{}, r, &progress{})
+		b.ReportMetric(float64(len(text)), "bytes")
 	}
 }
