@@ -53,9 +53,7 @@ func New(t testing.TB) *Sandbox {
 	s.check(err)
 	s.gnupg = gnupg
 	t.Cleanup(func() {
-		// The agent goes away by itself when its folder does; asking it to is
-		// quicker.
-		_ = s.command("gpgconf", "--kill", "all").Run()
+		s.KillAgent()
 		if err := os.RemoveAll(gnupg); err != nil {
 			t.Error(err)
 		}
@@ -206,6 +204,14 @@ func (s *Sandbox) GPG(stdin io.Reader, args ...string) []byte {
 	out, err := run(cmd)
 	s.check(err)
 	return []byte(out)
+}
+
+// KillAgent makes gpg's agent forget passphrases.
+func (s *Sandbox) KillAgent() {
+	s.t.Helper()
+	if _, err := run(s.command("gpgconf", "--kill", "all")); err != nil {
+		s.t.Error(err)
+	}
 }
 
 // ImportKeys puts the keys of a file into the sandbox's key rings, and trusts
