@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -224,7 +225,11 @@ func bigStores(sets []bigSet) map[string]backends.Store {
 // BenchmarkPlan is `isotherm plan` with a warm cache: it lists the stores, finds
 // the chain, the need set of one directory or of everything, and the cheapest
 // thaw.
+//
+// Between two collections the heap may double. A soft limit, as GOMEMLIMIT gives
+// to any process, shows what is really needed.
 func BenchmarkPlan(b *testing.B) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(400 << 20))
 	sets := bigChain()
 	state := b.TempDir()
 	stores := bigStores(sets)

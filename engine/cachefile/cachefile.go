@@ -31,7 +31,7 @@ const (
 	magic      = "isothrm1"
 	kindLen    = 8
 	footerLen  = len(magic) + kindLen + 8 + 4
-	blockBytes = 64 << 10 // merging hundreds of files must stay small
+	blockBytes = 16 << 10 // merging hundreds of files must stay small
 )
 
 // unfinished begins the names of files that are being written.
