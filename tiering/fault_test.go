@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -113,6 +114,13 @@ func TestContinueIsDegradedAndRepaired(t *testing.T) {
 				}
 			}
 			other := r.reopen(t, Options{StateDir: t.TempDir()})
+			inv, err := other.Inventory(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, ok := inv.Find(manifestName); !ok || len(f.Copies) != 2 || f.In(0) != nil || f.Size != int64(len(many)) {
+				t.Errorf("inventory shows the manifest at %+v", f)
+			}
 			report, err := other.Repair(t.Context(), RepairOptions{})
 			if err != nil || !report.Complete() || report.Copied != 2 {
 				t.Fatalf("Repair: %+v, %v", report, err)
@@ -356,6 +364,9 @@ func TestDeleteWithDeadStore(t *testing.T) {
 				t.Errorf("Get of a deleted file: %v", err)
 			}
 			r.faults["hot1"].Set()
+			if inv, err := r.Inventory(t.Context(), ""); err != nil || slices.ContainsFunc(inv.Files, func(f File) bool { return f.Name == manifestName }) {
+				t.Errorf("inventory shows a deleted file, %v", err)
+			}
 			if report, err := r.Repair(t.Context(), RepairOptions{}); err != nil || report.Deleted != 1 || report.Copied != 0 {
 				t.Errorf("Repair: %+v, %v", report, err)
 			}

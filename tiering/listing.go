@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -17,6 +19,7 @@ type InventoryOptions struct {
 
 // Inventory lists all stores at once, and joins what they hold. Its error is
 // only ever that of ctx: stores that cannot be listed are in Inventory.Failed.
+// Copies that a Record knows to be wrong, or deleted, are left out.
 //
 // An inventory of everything is held from then on: files are found by it
 // without further requests.
@@ -26,6 +29,48 @@ func (t *Tiers) Inventory(ctx context.Context, prefix string) (*Inventory, error
 
 // InventoryWith is Inventory with options.
 func (t *Tiers) InventoryWith(ctx context.Context, opts InventoryOptions) (*Inventory, error) {
+	inv, err := t.everything(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return t.withoutWrong(inv), nil
+}
+
+// withoutWrong returns inv without the copies that a Record does not vouch for.
+func (t *Tiers) withoutWrong(inv *Inventory) *Inventory {
+	records := t.records.all()
+	if len(records) == 0 {
+		return inv
+	}
+	right := *inv
+	right.Files, right.digests = slices.Clone(inv.Files), maps.Clone(inv.digests)
+	for _, r := range records {
+		f, ok := right.Find(r.Name)
+		if !ok {
+			continue
+		}
+		copies := f.Copies
+		f.Copies = nil
+		for _, c := range copies {
+			if !r.Deleted() && (len(r.Good) == 0 || slices.Contains(r.Good, t.storeOf(c).name)) {
+				f.Copies = append(f.Copies, c)
+			}
+		}
+		if len(f.Copies) > 0 {
+			f.Size = newest(f.Copies).Size
+		}
+		for i := range copies {
+			if c := f.In(int(copies[i].Store)); c != nil && inv.digests != nil {
+				right.digests[c] = inv.digests[&copies[i]]
+			}
+		}
+	}
+	right.Files = slices.DeleteFunc(right.Files, func(f File) bool { return len(f.Copies) == 0 })
+	return &right
+}
+
+// everything is the inventory with the wrong copies too.
+func (t *Tiers) everything(ctx context.Context, opts InventoryOptions) (*Inventory, error) {
 	t.learn(ctx)
 	before := t.changeCount()
 	b := newBuilder(opts.Digests)

@@ -21,19 +21,26 @@ import (
 // that can be read first: a *backends.FrozenError naming its store. When it is
 // in no listing the error is fs.ErrNotExist, unless a store could not be listed.
 func (t *Tiers) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
-	loc, err := t.locate(ctx, name)
+	t.learn(ctx)
+	if loc, ok := t.known(name); ok && len(loc.copies) > 0 {
+		if r, err := t.open(ctx, name, loc, offset, length); err == nil {
+			return r, nil
+		}
+		// What is known grows old: a file may have been thawed, put or moved
+		// since, by another process.
+	}
+	loc, err := t.find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	return t.open(ctx, name, loc, offset, length)
+}
+
+// open opens the best copy at loc that can be opened.
+func (t *Tiers) open(ctx context.Context, name string, loc location, offset, length int64) (io.ReadCloser, error) {
 	copies := t.readable(name, loc.copies)
 	if len(copies) == 0 {
-		// Listed states grow old: a file may have been thawed since, or put.
-		if loc, err = t.find(ctx, name); err != nil {
-			return nil, err
-		}
-		if copies = t.readable(name, loc.copies); len(copies) == 0 {
-			return nil, t.unreadable(ctx, name, loc)
-		}
+		return nil, t.unreadable(ctx, name, loc)
 	}
 	r := &Reader{
 		tiers: t, ctx: ctx, name: name, copies: copies, all: loc.copies,

@@ -79,7 +79,7 @@ func (r *RepairReport) Complete() bool {
 // PlanRepair finds out, by listing alone, what Repair would do: what the
 // Records say, and copies that are missing in a mirror though no Record says so.
 func (t *Tiers) PlanRepair(ctx context.Context) (*RepairPlan, error) {
-	inv, err := t.InventoryWith(ctx, InventoryOptions{Digests: true})
+	inv, err := t.everything(ctx, InventoryOptions{Digests: true})
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (t *Tiers) Repair(ctx context.Context, opts RepairOptions) (*RepairReport, 
 	var mu sync.Mutex // guards report
 	var files errgroup.Group
 	files.SetLimit(opts.Parallel)
-	for steps := range byName(plan.Steps) {
+	for steps := range perFile(plan.Steps) {
 		files.Go(func() error {
 			done, err := t.repairFile(ctx, steps, !blocked[steps[0].Name], opts.Done)
 			mu.Lock()
@@ -251,8 +251,8 @@ func (t *Tiers) Repair(ctx context.Context, opts RepairOptions) (*RepairReport, 
 	return report, errors.Join(files.Wait(), ctx.Err())
 }
 
-// byName yields the steps of one file after another.
-func byName(steps []Step) iter.Seq[[]Step] {
+// perFile yields the steps of one file after another.
+func perFile(steps []Step) iter.Seq[[]Step] {
 	return func(yield func([]Step) bool) {
 		for len(steps) > 0 {
 			n := slices.IndexFunc(steps, func(s Step) bool { return s.Name != steps[0].Name })

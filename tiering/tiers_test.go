@@ -347,6 +347,23 @@ func TestReadFallsThrough(t *testing.T) {
 	}
 }
 
+func TestFileMovedByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, stripe(2, policy.Abort), Options{})
+	r.mustPut(t, volumeName, "v")
+	if _, err := r.Inventory(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	from, to := "s0", "s1"
+	if r.on(from, volumeName) == "-" {
+		from, to = to, from
+	}
+	if err := os.Rename(filepath.Join(r.dir, from, volumeName), filepath.Join(r.dir, to, volumeName)); err != nil {
+		t.Fatal(err)
+	}
+	r.wantContent(t, volumeName, "v")
+}
+
 func TestAllCopiesFail(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, hotCold(2, 0, policy.Abort), Options{})

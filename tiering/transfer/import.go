@@ -26,6 +26,9 @@ type ImportOptions struct {
 	// checksums of the volumes by number. Nil when volumes are only to be
 	// checked by size and by what the source itself knows of them.
 	Hashes func(ctx context.Context, name string, manifest io.Reader) (map[int]backends.Digest, error)
+	// Planned is told what is to be done before anything is; its error ends
+	// the import. Nil for no one.
+	Planned func(*ImportPlan) error
 	// Progress is told of each file that has been stored, or failed, from
 	// several goroutines. Nil for no one.
 	Progress func(f File, err error)
@@ -69,6 +72,11 @@ func Import(ctx context.Context, tiers *tiering.Tiers, sources []Source, opts Im
 		return im.report, err
 	}
 	im.report.Present, im.report.Foreign, im.report.Frozen = plan.Present, plan.Foreign, plan.Frozen
+	if opts.Planned != nil {
+		if err := opts.Planned(plan); err != nil {
+			return im.report, err
+		}
+	}
 	for name, err := range plan.Unplaced {
 		im.report.Failed[name] = err
 	}

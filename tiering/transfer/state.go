@@ -46,21 +46,31 @@ type ImportState struct {
 }
 
 // announce writes down what is to be brought, beside what an earlier run has
-// announced and not brought.
+// announced, from other sources perhaps.
 func (im *importer) announce(ctx context.Context, p *ImportPlan) error {
-	old, err := readAnnouncement(ctx, im.tiers)
-	if err != nil {
-		return fmt.Errorf("read the state of an earlier import: %w", err)
-	}
 	a := announcement{Version: stateVersion, Started: im.tiers.Clock().Now().UTC(), Sources: im.names}
-	if old != nil {
-		a.Started = old.Started
+	seen := make(map[string]bool)
+	add := func(name string, size int64) {
+		if !seen[name] {
+			seen[name] = true
+			a.Files = append(a.Files, expect{name, size})
+		}
 	}
 	for _, f := range p.Send {
-		a.Files = append(a.Files, expect{f.Name, f.Size})
+		add(f.Name, f.Size)
 	}
 	for _, f := range p.Frozen {
-		a.Files = append(a.Files, expect{Name: f.Name})
+		add(f.Name, 0)
+	}
+	old, err := readAnnouncement(ctx, im.tiers)
+	switch {
+	case err == nil:
+		a.Started = old.Started
+		for _, f := range old.Files {
+			add(f.Name, f.Size)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		im.opts.Log.Warn("what an earlier import announced cannot be read", "err", err)
 	}
 	data, err := json.Marshal(a)
 	if err != nil {
@@ -73,22 +83,23 @@ func (im *importer) announce(ctx context.Context, p *ImportPlan) error {
 	return nil
 }
 
-// conclude removes what announce wrote.
+// conclude removes what announce wrote. When it cannot be told whether it is
+// there, it is left to a later run: it says nothing wrong.
 func (im *importer) conclude(ctx context.Context) error {
-	for _, err := range im.tiers.List(ctx, ImportName) {
-		if err != nil {
-			return fmt.Errorf("finish the import: %w", err)
+	if _, err := im.tiers.Stat(ctx, ImportName); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			im.opts.Log.Warn("cannot tell whether the import is written down", "err", err)
 		}
-		return im.tiers.Delete(ctx, ImportName)
+		return ctx.Err()
+	}
+	if err := im.tiers.Delete(ctx, ImportName); err != nil {
+		return fmt.Errorf("finish the import: %w", err)
 	}
 	return nil
 }
 
 func readAnnouncement(ctx context.Context, tiers *tiering.Tiers) (*announcement, error) {
 	body, err := tiers.Get(ctx, ImportName, 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +118,17 @@ func readAnnouncement(ctx context.Context, tiers *tiering.Tiers) (*announcement,
 }
 
 // State tells what an unfinished import has still to bring, going by what inv
-// shows. It is nil when no import is unfinished.
+// shows. It is nil when inv shows no unfinished import.
 func State(ctx context.Context, tiers *tiering.Tiers, inv *tiering.Inventory) (*ImportState, error) {
+	if _, ok := inv.Find(ImportName); !ok {
+		return nil, nil
+	}
 	a, err := readAnnouncement(ctx, tiers)
-	if a == nil || err != nil {
-		return nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state of an import: %w", err)
 	}
 	s := &ImportState{Started: a.Started, Sources: a.Sources, Files: len(a.Files)}
 	for _, f := range a.Files {

@@ -434,6 +434,40 @@ func TestImportFillsAHalfWrittenMirror(t *testing.T) {
 	}
 }
 
+func TestImportWithADeadMirror(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t.TempDir())
+	for i := range p.policy.Tiers {
+		p.policy.Tiers[i].OnFailure = policy.Continue
+	}
+	opts := tiering.Options{StateDir: t.TempDir()}
+	dir := filepath.Join(fixtures, "plain-gz/archive")
+	src := []Source{source(t, dir)}
+	tiers := p.open(t, opts)
+	p.faults["hot1"].Vanish(nil)
+	report, err := Import(t.Context(), tiers, src, ImportOptions{Hashes: hashes})
+	if err != nil || !report.Complete() || report.Files != 10 {
+		t.Fatalf("Import: %+v, %v", report, err)
+	}
+	if n := len(tiers.Degraded()); n != 7 { // 6 manifests and signatures, and the deleted announcement
+		t.Errorf("%d records", n)
+	}
+	puts := tiers.Ledger().Total(tiering.RequestPut).Requests
+	if report, err = Import(t.Context(), tiers, src, ImportOptions{}); err != nil || report.Files != 0 || report.Present != 10 {
+		t.Errorf("second Import: %+v, %v", report, err)
+	}
+	if n := tiers.Ledger().Total(tiering.RequestPut).Requests - puts; n != 0 {
+		t.Errorf("the second import puts %d files", n)
+	}
+	p.faults["hot1"].Return()
+	if repaired, err := tiers.Repair(t.Context(), tiering.RepairOptions{}); err != nil || !repaired.Complete() || repaired.Copied != 6 {
+		t.Fatalf("Repair: %+v, %v", repaired, err)
+	}
+	if diff := cmp.Diff(contents(t, filepath.Join(p.dir, "hot0")), contents(t, filepath.Join(p.dir, "hot1"))); diff != "" {
+		t.Errorf("mirror differs:\n%.2000s", diff)
+	}
+}
+
 // setClock is a clock that tests set.
 type setClock struct{ now time.Time }
 
