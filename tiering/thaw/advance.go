@@ -2,7 +2,6 @@ package thaw
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -10,12 +9,11 @@ import (
 // instead of waiting: it looks at the stores once and sends the requests whose
 // time has come. Its errors are those of Run.
 func (j *Job) Advance(ctx context.Context) error {
-	lock, err := folderOf(j.opts).lock()
+	err := j.exclusively(func() error {
+		r := &runner{Job: j, clock: j.tiers.Clock()}
+		return r.advance(ctx)
+	})
 	if err != nil {
-		return fmt.Errorf("advance thaw job %s: %w", j.id, err)
-	}
-	r := &runner{Job: j, clock: j.tiers.Clock()}
-	if err := errors.Join(r.advance(ctx), lock.Close()); err != nil {
 		return fmt.Errorf("advance thaw job %s: %w", j.id, err)
 	}
 	return nil

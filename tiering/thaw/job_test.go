@@ -541,6 +541,43 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// forgetful is a cold store that says yes once to each file, and does nothing.
+type forgetful struct {
+	backends.Thawer
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+func (s *forgetful) Thaw(ctx context.Context, name string, req backends.ThawRequest) (backends.ThawOutcome, error) {
+	s.mu.Lock()
+	said := s.said[name]
+	s.said[name] = true
+	s.mu.Unlock()
+	if !said {
+		return backends.Started, nil
+	}
+	return s.Thawer.Thaw(ctx, name, req)
+}
+
+// TestLost: what was asked for and never thaws is asked for once more, after
+// the longest typical time.
+func TestLost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t, 5, coldsim.Options{Class: backends.Glacier})
+		p := f.plan(func(r *Request) { r.Speed = backends.Bulk })
+		f.cold = &forgetful{Thawer: f.cold.(backends.Thawer), said: map[string]bool{}}
+		began := time.Now()
+		j := f.start(p)
+		f.finish(j)
+		if s := j.Status(); s.Repeated != 5 || s.Requests != 10 {
+			t.Errorf("%d requests, %d beyond the plan; want 10 and 5", s.Requests, s.Repeated)
+		}
+		if took := time.Since(began); took < 13*time.Hour || took > 27*time.Hour {
+			t.Errorf("it took %s, want 12 h twice, and an hour of patience", took)
+		}
+	})
+}
+
 // TestDenied: what can never succeed ends the run, and leaves the job as it is.
 func TestDenied(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -731,8 +768,8 @@ func TestBusy(t *testing.T) {
 		}
 		run, reading := drive(t.Context(), j, func(ctx context.Context) error {
 			time.Sleep(time.Hour)
-			if err := other.Run(ctx); !errors.Is(err, ErrBusy) {
-				return fmt.Errorf("second run: %v, want ErrBusy", err)
+			if run, reading := drive(ctx, other, readAll(f.place, other)); !errors.Is(run, ErrBusy) || !errors.Is(reading, ErrBusy) {
+				return fmt.Errorf("second run: %v; reading: %v; want ErrBusy", run, reading)
 			}
 			return readAll(f.place, j)(ctx)
 		})

@@ -342,6 +342,20 @@ func TestPlanCurrencies(t *testing.T) {
 	}
 }
 
+// TestPlanEgressSteps: what leaves two stores of one book passes the steps
+// together: 10,240 GB x 0.09 + 2,060 GB x 0.085.
+func TestPlanEgressSteps(t *testing.T) {
+	t.Parallel()
+	const half = 6150 << 30
+	p := plan(t, Request{
+		Files:  append(files(1, half, frozenIn(0)...), files(1, half, frozenIn(1)...)...),
+		Stores: []StoreTerms{deep(t), {Name: "glacier", Class: backends.Glacier, Terms: glacier, Book: book(t, "aws-us-east-1")}},
+	})
+	if got, want := p.Chosen.Prices[0].Egress.Decimal(2), "1096.70"; got != want {
+		t.Errorf("egress = %s, want %s", got, want)
+	}
+}
+
 // TestPlanWaves: 50 TB at 50 MB/s take 12.2 days. Each wave is read before its
 // first file freezes, and asked for no earlier than needed.
 func TestPlanWaves(t *testing.T) {

@@ -124,8 +124,9 @@ func (p *planner) prices(tallies []tally, waves []int64) []Price {
 			sum.Copy = plus(sum.Copy, cost.Copy)
 		}
 		sum.Requests = plus(sum.Requests, p.listing(t, waves[i]))
-		// Egress is stepped over all that leaves an account.
-		j := slices.IndexFunc(books, func(b book) bool { return b.store.Book == s.Book })
+		// Egress is stepped over all that leaves an account: stores with one book
+		// are taken to be of one.
+		j := slices.IndexFunc(books, func(b book) bool { return b.store.account() == s.account() })
 		if j < 0 {
 			j = len(books)
 			books = append(books, book{store: s})

@@ -44,15 +44,13 @@ func (j *Job) Run(ctx context.Context) error { return j.drive(ctx, false) }
 func (j *Job) Settle(ctx context.Context) error { return j.drive(ctx, true) }
 
 func (j *Job) drive(ctx context.Context, settle bool) error {
-	lock, err := folderOf(j.opts).lock()
-	if err != nil {
-		return fmt.Errorf("run thaw job %s: %w", j.id, err)
-	}
 	j.mu.Lock()
 	j.failed = nil
 	j.mu.Unlock()
-	r := &runner{Job: j, clock: j.tiers.Clock(), settle: settle}
-	err = errors.Join(r.run(ctx), lock.Close())
+	err := j.exclusively(func() error {
+		r := &runner{Job: j, clock: j.tiers.Clock(), settle: settle}
+		return r.run(ctx)
+	})
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("run thaw job %s: %w", j.id, err)
 	}
@@ -61,6 +59,15 @@ func (j *Job) drive(ctx context.Context, settle bool) error {
 	j.failed = err
 	j.announce()
 	return err
+}
+
+// exclusively calls do while no other process of this machine runs a job.
+func (j *Job) exclusively(do func() error) error {
+	lock, err := folderOf(j.opts).lock()
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(), lock.Close())
 }
 
 // begin finds the stores, all of which are to be looked at.

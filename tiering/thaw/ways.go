@@ -361,6 +361,14 @@ func (s *StoreTerms) currency() string {
 	return s.Book.Currency
 }
 
+// account tells the stores apart whose use is not billed together.
+func (s *StoreTerms) account() string {
+	if s.Book == nil {
+		return ""
+	}
+	return s.Book.ID
+}
+
 func (s *StoreTerms) egress(bytes int64) price.Amount {
 	if s.Book == nil {
 		return price.UnknownAmount("")
