@@ -8,6 +8,7 @@ import (
 
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
+	"github.com/isotherm-backup/isotherm/internal/duptest"
 )
 
 // restoreFixtures are the golden archives, each with listings of what real
@@ -63,20 +64,7 @@ func TestRestoreFixtures(t *testing.T) {
 	for _, tt := range restoreFixtures {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			opts := rigOptions{prefixes: tt.prefixes}
-			for _, s := range tt.stores {
-				opts.dirs = append(opts.dirs, fixture(filepath.Join(tt.name, s)))
-			}
-			if opts.dirs == nil {
-				opts.dirs = []string{fixture(filepath.Join(tt.name, "archive"))}
-			}
-			for i, dir := range opts.dirs {
-				opts.dirs[i] = copyArchive(t, dir)
-			}
-			if tt.encrypted {
-				opts.keys = fixtureKeys(t)
-			}
-			rig := newRestoreRig(t, opts)
+			rig := fixtureRig(t, tt.name)
 			listings, err := filepath.Glob(fixture(filepath.Join(tt.name, "expected", "*.json")))
 			if err != nil || len(listings) == 0 {
 				t.Fatalf("no listings: %v", err)
@@ -85,7 +73,7 @@ func TestRestoreFixtures(t *testing.T) {
 				stamp := strings.TrimSuffix(filepath.Base(listing), ".json")
 				dest := filepath.Join(t.TempDir(), "restored")
 				rig.mustRestore(t, stampOf(t, stamp), dest, RestoreOptions{})
-				if d := diffTrees(expected(t, listing), listTree(t, dest)); d != "" {
+				if d := duptest.Diff(duptest.ReadListing(t, listing), duptest.Listing(t, dest)); d != "" {
 					t.Errorf("%s: -duplicity +isotherm\n%s", stamp, d)
 				}
 			}

@@ -3,26 +3,16 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/faulty"
 	"github.com/isotherm-backup/isotherm/backends/file"
-	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 	"github.com/isotherm-backup/isotherm/policy"
@@ -117,117 +107,6 @@ func (r *restoreRig) mustRestore(t testing.TB, at time.Time, dest string, opts R
 		t.Error("staging was left behind")
 	}
 	return report
-}
-
-// listed is a path as the fixtures' expected listings have it.
-type listed struct {
-	Path      string `json:"-"`
-	Path64    []byte `json:"path_b64"`
-	Type      string `json:"type"`
-	UID       int    `json:"uid"`
-	GID       int    `json:"gid"`
-	Mode      string `json:"mode"`
-	ModTime   int64  `json:"mtime"`
-	Size      int64  `json:"size"`
-	SHA256    string `json:"sha256"`
-	Target64  []byte `json:"target_b64"`
-	Rdev      []int  `json:"rdev"`
-	SymlinkAt int64  `json:"-"`
-}
-
-// listTree lists a directory in the archive's order.
-func listTree(t testing.TB, root string) []listed {
-	t.Helper()
-	var list []listed
-	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		l, err := describe(root, path)
-		list = append(list, l)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sorted(list)
-}
-
-func sorted(list []listed) []listed {
-	slices.SortFunc(list, func(a, b listed) int { return index.Compare(a.Path, b.Path) })
-	return list
-}
-
-func describe(root, path string) (listed, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return listed{}, err
-	}
-	sys := info.Sys().(*syscall.Stat_t)
-	l := listed{
-		UID: int(sys.Uid), GID: int(sys.Gid),
-		Mode: fmt.Sprintf("%04o", sys.Mode&0o7777), ModTime: info.ModTime().Unix(),
-	}
-	if path != root {
-		l.Path = strings.TrimPrefix(path, root+"/")
-	}
-	switch info.Mode().Type() {
-	case fs.ModeDir:
-		l.Type = "dir"
-	case fs.ModeSymlink:
-		l.Type, l.Mode, l.ModTime, l.SymlinkAt = "symlink", "", 0, l.ModTime
-		target, err := os.Readlink(path)
-		l.Target64 = []byte(target)
-		return l, err
-	case fs.ModeNamedPipe:
-		l.Type = "fifo"
-	case fs.ModeDevice, fs.ModeDevice | fs.ModeCharDevice:
-		l.Type = "blk"
-		if info.Mode()&fs.ModeCharDevice != 0 {
-			l.Type = "chr"
-		}
-		l.Rdev = []int{int(unix.Major(sys.Rdev)), int(unix.Minor(sys.Rdev))}
-	default:
-		l.Type, l.Size = "file", info.Size()
-		data, err := os.ReadFile(path)
-		sum := sha256.Sum256(data)
-		l.SHA256 = hex.EncodeToString(sum[:])
-		return l, err
-	}
-	return l, nil
-}
-
-// expected reads an expected listing of a fixture.
-func expected(t testing.TB, path string) []listed {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []listed
-	if err := json.Unmarshal(data, &list); err != nil {
-		t.Fatal(err)
-	}
-	for i := range list {
-		l := &list[i]
-		l.Path = string(l.Path64)
-		if l.Path == "." {
-			l.Path = ""
-		}
-		l.Path64 = nil
-	}
-	return sorted(list)
-}
-
-// diffTrees compares listings. Times of links are not compared: duplicity does
-// not restore them.
-func diffTrees(want, got []listed) string {
-	for _, list := range [][]listed{want, got} {
-		for i := range list {
-			list[i].SymlinkAt = 0
-		}
-	}
-	return cmp.Diff(want, got)
 }
 
 // fixture returns the directory of a fixture.

@@ -98,13 +98,13 @@ func (r *restorer) run(ctx context.Context) error {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	release := context.AfterFunc(gctx, r.queue.stop)
-	defer release()
 	background, done := context.WithCancel(gctx)
 	defer done()
 	g.Go(func() error { return r.receive(background) })
 	g.Go(func() error { return r.checkpoints(background) })
 	workers, wctx := errgroup.WithContext(gctx)
+	release := context.AfterFunc(wctx, r.queue.stop)
+	defer release()
 	for n := range r.parallel + prefetch {
 		workers.Go(func() error { return r.work(wctx, n) })
 	}
@@ -319,7 +319,7 @@ func (w *worker) volume(ctx context.Context, i int) error {
 	if err := w.decoders.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	pieces, err := w.apply(ctx, i)
+	pieces, again, err := w.apply(ctx, i)
 	w.decoders.Release(1)
 	if bad, ok := errors.AsType[*VolumeError](err); ok {
 		return w.failVolume(i, bad)
@@ -327,7 +327,9 @@ func (w *worker) volume(ctx context.Context, i int) error {
 	if err != nil {
 		return fmt.Errorf("restore from %s: %w", w.volumes[i].Name, err)
 	}
-	w.finish(finished{i, pieces})
+	if !again {
+		w.finish(finished{i, pieces})
+	}
 	w.queue.settle(i)
 	return w.release()
 }

@@ -70,14 +70,15 @@ func (e *damage) Error() string { return e.err.Error() }
 func (e *damage) Unwrap() error { return e.err }
 
 // apply reads the volume in the spool and uses what the restore needs of it. It
-// returns the pieces of contents that other volumes continue. A path that fails
+// returns the pieces of contents that other volumes continue, and whether the
+// volume is to be read again when what it builds on is there. A path that fails
 // is reported and the rest goes on; a volume that cannot be decoded to its end
 // is a *VolumeError.
-func (w *worker) apply(ctx context.Context, i int) ([]piece, error) {
+func (w *worker) apply(ctx context.Context, i int) (pieces []piece, again bool, err error) {
 	name := w.volumes[i].Name
 	plain, err := w.open(ctx, name, io.NewSectionReader(w.spool, 0, w.size))
 	if err != nil {
-		return nil, w.decodeError(ctx, name, err)
+		return nil, false, w.decodeError(ctx, name, err)
 	}
 	next, stop := iter.Pull2(w.set.Members(i))
 	defer stop()
@@ -87,9 +88,9 @@ func (w *worker) apply(ctx context.Context, i int) ([]piece, error) {
 		err = &damage{closeErr}
 	}
 	if d, ok := errors.AsType[*damage](err); ok {
-		return nil, w.decodeError(ctx, name, d.err)
+		return nil, false, w.decodeError(ctx, name, d.err)
 	}
-	return a.pieces, err
+	return a.pieces, a.again, err
 }
 
 // decodeError sorts errors of decoding: what no other try would change is the
@@ -110,6 +111,7 @@ type application struct {
 	next     func() (*need.Member, error, bool)
 	want     *need.Member // nil after the last
 	pieces   []piece
+	again    bool // a base was missing
 }
 
 // run walks the volume and the list of what is needed of it in step.
@@ -189,6 +191,7 @@ func (a *application) take(got *content) error {
 	case isFull(err) || a.ctx.Err() != nil:
 		return err
 	}
+	a.again = a.again || errors.Is(err, errNoBase)
 	a.fail(a.want, fmt.Errorf("%s: %w", a.volumes[a.volume].Name, err))
 	return nil
 }
