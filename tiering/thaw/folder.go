@@ -21,8 +21,8 @@ func folderOf(opts Options) folder { return folder(filepath.Join(opts.StateDir, 
 
 func (f folder) read(name string) ([]byte, error) { return os.ReadFile(filepath.Join(string(f), name)) }
 
-// write replaces a file whole: a process killed at any moment leaves the old
-// one or the new one.
+// write replaces a file whole: a process killed, or a machine switched off, at
+// any moment leaves the old one or the new one.
 func (f folder) write(name string, text []byte) (err error) {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (f folder) write(name string, text []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
+			_ = os.Remove(tmp.Name()) // gone already when only the folder could not be synced
 		}
 	}()
 	_, err = tmp.Write(text)
@@ -43,7 +43,10 @@ func (f folder) write(name string, text []byte) (err error) {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), filepath.Join(string(f), name))
+	if err := os.Rename(tmp.Name(), filepath.Join(string(f), name)); err != nil {
+		return err
+	}
+	return syncFolder(string(f))
 }
 
 func (f folder) remove(name string) error {
