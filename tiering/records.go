@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/isotherm-backup/isotherm/backends"
 )
 
@@ -140,7 +138,7 @@ func (rs *records) keep(r Record) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(rs.dir, r.fileName()), data, 0o600)
+	return replaceFile(filepath.Join(rs.dir, r.fileName()), data)
 }
 
 // drop forgets r here.

@@ -118,7 +118,8 @@ func (r *rig) reopen(t testing.TB, opts Options) *rig {
 	return n
 }
 
-// simClock is one clock for all cold stores of a rig: it stands still.
+// simStart is the time of all cold stores of a rig, which stands still until a
+// test moves it.
 var simStart = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 func (r *rig) open(_ context.Context, s policy.Store) (backends.Store, error) {
