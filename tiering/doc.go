@@ -14,4 +14,9 @@
 //     vouch for, and Repair makes them good again;
 //   - everything that is sent to a store goes through one wrapper, which counts
 //     it in the Ledger and which the Guard can stop.
+//
+// BUG(mirror): a process that is killed in the moment between two stores'
+// committing of an overwrite leaves no Record. PlanRepair reports such copies as
+// differing when their sizes or checksums do; putting the file again makes them
+// equal. New files are not concerned: the store that lacks one is found by listing.
 package tiering
