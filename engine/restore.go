@@ -20,7 +20,6 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/chain"
 	"github.com/isotherm-backup/isotherm/engine/index"
-	"github.com/isotherm-backup/isotherm/engine/manifest"
 	"github.com/isotherm-backup/isotherm/engine/need"
 )
 
@@ -125,7 +124,7 @@ func (a *Archive) newRestorer(p *RestorePlan, files []volumeFile, opts RestoreOp
 		parallel = runtime.GOMAXPROCS(0)
 	}
 	r := &restorer{
-		source: a.tiers, open: a.open, set: p.need, volumes: files, arrivals: opts.Arrivals,
+		source: a.tiers, open: a.open, members: p.need.Members, after: p.need.After, volumes: files, arrivals: opts.Arrivals,
 		progress: a.progress, decoders: semaphore.NewWeighted(int64(parallel)), parallel: parallel,
 		interval: orElse(opts.interval, checkpointInterval), report: report,
 	}
@@ -252,19 +251,15 @@ func (a *Archive) volumeHashes(p *RestorePlan, set int, s *chain.Set, files []vo
 	if first, _ := slices.BinarySearchFunc(p.need.Volumes, 0, byNumber); first == len(files) || p.need.Volumes[first].Set != int32(set) {
 		return nil
 	}
-	cached, err := a.openCached(p.view, cachedManifests(), s.Manifest)
-	if err != nil {
-		return err
-	}
-	for v, scanErr := range manifest.Scan(cached) {
-		if err = scanErr; err != nil {
-			break
+	for v, err := range a.manifest(p.view, s) {
+		if err != nil {
+			return err
 		}
 		if i, ok := slices.BinarySearchFunc(p.need.Volumes, v.Number, byNumber); ok {
 			files[i].Hash, _ = v.Hash()
 		}
 	}
-	return errors.Join(err, cached.Close())
+	return nil
 }
 
 // A destination is a directory being restored to, with its staging and journal.

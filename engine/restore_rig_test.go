@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/faulty"
 	"github.com/isotherm-backup/isotherm/backends/file"

@@ -64,8 +64,9 @@ type placer interface {
 type restorer struct {
 	source   volumeStore
 	open     func(ctx context.Context, name string, r io.Reader) (io.ReadCloser, error)
-	set      *need.Set
-	volumes  []volumeFile // by place in the need set
+	members  func(i int) iter.Seq2[*need.Member, error] // what volume i is read for
+	after    func(i int) []int32                        // volumes that must be applied before volume i
+	volumes  []volumeFile                               // by place in the need set
 	arrivals Arrivals
 	sink     sink
 	progress Progress
@@ -143,7 +144,7 @@ func (r *restorer) prepare() error {
 	}
 	r.bases = &bases{dir}
 	r.cuts = newCuts(r.journal.lines)
-	r.queue = newQueue(len(r.volumes), r.set.After)
+	r.queue = newQueue(len(r.volumes), r.after)
 	for _, line := range r.journal.lines {
 		if line.Volume != nil && *line.Volume >= 0 && *line.Volume < len(r.volumes) {
 			r.queue.settle(*line.Volume)
@@ -259,7 +260,7 @@ func (r *restorer) consumed(f finished) error {
 			whole[p.Key] = true
 		}
 	}
-	for m, err := range r.set.Members(f.volume) {
+	for m, err := range r.members(f.volume) {
 		if err != nil {
 			return err
 		}
@@ -340,7 +341,7 @@ func (w *worker) failVolume(i int, err *VolumeError) error {
 	w.mu.Lock()
 	w.report.Volumes = append(w.report.Volumes, err)
 	w.mu.Unlock()
-	for m, memberErr := range w.set.Members(i) {
+	for m, memberErr := range w.members(i) {
 		if memberErr != nil {
 			return memberErr
 		}

@@ -80,7 +80,7 @@ func (w *worker) apply(ctx context.Context, i int) (pieces []piece, again bool, 
 	if err != nil {
 		return nil, false, w.decodeError(ctx, name, err)
 	}
-	next, stop := iter.Pull2(w.set.Members(i))
+	next, stop := iter.Pull2(w.members(i))
 	defer stop()
 	a := &application{worker: w, ctx: ctx, volume: i, contents: newContents(plain), next: next}
 	err = a.run()
