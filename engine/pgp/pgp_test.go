@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/isotherm-backup/isotherm/engine/difftar"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
@@ -26,6 +27,9 @@ const (
 	keyA = "4E460868C7C4D3B7F044039E7C0B9AA448FC4AED"
 	keyB = "9E779F3DB4D7C6F2BB1E31031F5034324276A7B7"
 )
+
+// A gpg that is not waited for, or what feeds it, would show here.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func fixtureKey(t testing.TB, name string) []byte {
 	t.Helper()
@@ -161,15 +165,16 @@ func fixtureMessage(t testing.TB, name string) []byte {
 func TestTampered(t *testing.T) {
 	t.Parallel()
 	k := open(t, Config{Passphrase: "isotherm", Keys: [][]byte{fixtureKey(t, "secret.asc")}})
-	// Messages to keys: a passphrase takes its time.
-	message := fixtureMessage(t, "gpg-pub-sign")
+	// A message to a key of Curve25519: a passphrase or RSA takes its time.
+	message := fixtureMessage(t, "gpg-hidden")
+	const dataBegin = 99 // behind the version of the packet
 	for i := range message {
 		changed := bytes.Clone(message)
 		changed[i] ^= 0x20
 		// What stands before the data, the ids of keys among it, is not protected:
 		// any kind of error will do there, and none if another key opens it.
 		_, _, err := decryptAll(t, k, bytes.NewReader(changed))
-		if i > 400 && !errors.Is(err, ErrCorrupt) {
+		if i > dataBegin && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("byte %d of %d changed: %v, want %v", i, len(message), err, ErrCorrupt)
 		}
 	}
@@ -302,7 +307,7 @@ func TestForms(t *testing.T) {
 	for _, form := range forms {
 		t.Run(strings.Join(form, " "), func(t *testing.T) {
 			t.Parallel()
-			for _, size := range []int{0, 1, 21, 22, 23, 8192, cfbChunk - mdcSize, cfbChunk, 300_000} {
+			for _, size := range []int{0, 1, cfbChunk - mdcSize, 300_000} {
 				content := sample(size)
 				if form[0] == "--textmode" {
 					content = bytes.Repeat([]byte("line\r\n"), size/6)

@@ -159,7 +159,7 @@ func TestWithoutEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := readAll(bytes.NewReader(bytes.TrimRight(text[:len(text)-1024], "\x00")))
+	_, err = readAll(bytes.NewReader(bytes.TrimRight(text[:len(text)-1024], "\x00")))
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut inside a block: %v", err)
 	}
@@ -167,7 +167,8 @@ func TestWithoutEnd(t *testing.T) {
 	for bytes.Equal(text[end-512:end], make([]byte, 512)) {
 		end -= 512
 	}
-	if got, err = readAll(bytes.NewReader(text[:end])); err != nil {
+	got, err := readAll(bytes.NewReader(text[:end]))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
