@@ -151,6 +151,9 @@ func (l allReadable) Readable(context.Context) iter.Seq2[string, error] {
 // Done does nothing.
 func (allReadable) Done(string) {}
 
+// Again does nothing: the next Readable yields every name again.
+func (allReadable) Again(string) {}
+
 // interrupted describes the restore for its journal. Two plans are of the same
 // restore when they read the same volumes for the same paths at the same time.
 func (a *Archive) interrupted(p *RestorePlan) *Interrupted {

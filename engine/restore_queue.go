@@ -23,6 +23,7 @@ type queue struct {
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond
 	state   []uint8
+	early   map[int]bool // volumes that arrived again before they were given back
 	ready   intHeap
 	blocked map[int32][]int // volumes that wait for the key to be handed out
 	taken   int
@@ -32,7 +33,7 @@ type queue struct {
 }
 
 func newQueue(n int, after func(int) []int32) *queue {
-	q := &queue{after: after, state: make([]uint8, n), blocked: make(map[int32][]int)}
+	q := &queue{after: after, state: make([]uint8, n), early: make(map[int]bool), blocked: make(map[int32][]int)}
 	q.changed = sync.NewCond(&q.mu)
 	return q
 }
@@ -41,12 +42,14 @@ func newQueue(n int, after func(int) []int32) *queue {
 func (q *queue) arrive(i int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.state[i] != volumeAway {
-		return
+	switch q.state[i] {
+	case volumeAway:
+		q.state[i] = volumeReady
+		heap.Push(&q.ready, i)
+		q.changed.Broadcast()
+	case volumeTaken:
+		q.early[i] = true
 	}
-	q.state[i] = volumeReady
-	heap.Push(&q.ready, i)
-	q.changed.Broadcast()
 }
 
 // take waits for a volume to work on; false when there will be none.
@@ -139,6 +142,8 @@ func (q *queue) giveBack(i int, readable bool) {
 	defer q.mu.Unlock()
 	q.taken--
 	q.state[i] = volumeAway
+	readable = readable || q.early[i]
+	delete(q.early, i)
 	if readable {
 		q.state[i] = volumeReady
 		heap.Push(&q.ready, i)

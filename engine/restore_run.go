@@ -36,11 +36,13 @@ const prefetch = 2
 
 // Arrivals says which volumes can be read; a thaw job does.
 type Arrivals interface {
-	// Readable yields each name once, as soon as it is readable. A name that
-	// turns out not to be is expected again from another call.
+	// Readable yields each name once, as soon as it is readable.
 	Readable(ctx context.Context) iter.Seq2[string, error]
 	// Done says that the volume has been read and is not needed any more.
 	Done(name string)
+	// Again says that a volume was frozen when it was to be read. It is
+	// yielded again, by the call of Readable that is under way or by another.
+	Again(name string)
 }
 
 // A sink takes the regular files that a restore makes.
@@ -304,6 +306,7 @@ func (w *worker) volume(ctx context.Context, i int) error {
 	err := w.fetch(ctx, &w.volumes[i])
 	if errors.Is(err, backends.ErrFrozen) {
 		w.frozen(err)
+		w.arrivals.Again(w.volumes[i].Name)
 		w.queue.giveBack(i, false)
 		return w.release()
 	}

@@ -17,7 +17,7 @@ func (a *app) confirm(question string, yes bool) error {
 		return nil
 	}
 	if _, ok := terminal(a.stdin); !ok {
-		return withHints(fmt.Errorf("%s cannot ask: standard input is not a terminal", strings.TrimSuffix(question, "?")),
+		return withHints(fmt.Errorf("%s\nnobody can be asked: standard input is not a terminal", question),
 			exitUsage, "add --yes to go ahead without being asked")
 	}
 	a.progress.wait()

@@ -143,11 +143,10 @@ func (a *app) planImport(ctx context.Context, s *session, sources []transfer.Sou
 func (a *app) runImport(ctx context.Context, s *session, sources []transfer.Source, opts transfer.ImportOptions) error {
 	opts.Hashes = s.archive.VolumeDigests
 	opts.Progress = func(f transfer.File, _ error) { a.progress.Add(stageImport, f.Size) }
-	plan, err := transfer.PlanImport(ctx, s.tiers, sources, opts)
-	if err != nil {
-		return err
+	opts.Planned = func(plan *transfer.ImportPlan) error {
+		a.progress.Expect(stageImport, plan.Bytes)
+		return nil
 	}
-	a.progress.Expect(stageImport, plan.Bytes)
 	report, err := transfer.Import(ctx, s.tiers, sources, opts)
 	a.progress.wait()
 	if err != nil {

@@ -163,11 +163,6 @@ func printQuotes(w io.Writer, p *thaw.Plan) {
 	}
 	t.AppendRow(quoteRow("chosen", p.MadeAt, p.Chosen))
 	t.Render()
-	for _, q := range p.Quotes {
-		if q.Error != "" {
-			fmt.Fprintf(w, "%s: %s\n", q.Speed, q.Error)
-		}
-	}
 	if n := rounds(p); n > 1 {
 		fmt.Fprintf(w, "asked for in %d rounds, so that what is thawed can be downloaded before it freezes again\n", n)
 	}
@@ -187,9 +182,6 @@ func rounds(p *thaw.Plan) int {
 
 func quoteRow(label string, now time.Time, q thaw.Quote) []any {
 	row := []any{label, files(q.Thaw), files(q.Thawing), files(q.Ready), after(now, q.ReadyBy), after(now, q.DownloadedBy)}
-	if q.Error != "" {
-		return append(row[:1], "-", "-", "-", "-", "-", "-", "-", "-", "-", "-")
-	}
 	if len(q.Prices) == 0 {
 		return append(row, "-", "-", "-", "-", "nothing")
 	}

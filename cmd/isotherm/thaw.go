@@ -141,33 +141,12 @@ func (a *app) thawWait(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := waitReadable(ctx, job); err != nil {
+		if err := job.Settle(ctx); err != nil {
 			return err
 		}
 		a.progress.wait()
 		return a.printJob(job.Status())
 	})
-}
-
-// waitReadable runs a job until all its files have been readable.
-func waitReadable(ctx context.Context, job *thaw.Job) error {
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- job.Run(running) }() // ends with running, which this function stops
-	var failed error
-	for _, err := range job.Readable(ctx) {
-		if err != nil {
-			failed = err
-			break
-		}
-	}
-	stop()
-	err := <-ended
-	if failed == nil && errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		return nil
-	}
-	return errors.Join(failed, err)
 }
 
 func newThawCancelCommand(app *app) *cobra.Command {

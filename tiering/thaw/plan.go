@@ -142,8 +142,6 @@ type Quote struct {
 
 	// Prices has an entry per currency.
 	Prices []Price `json:"prices"`
-	// Error says why there is no plan at this speed; "" when there is one.
-	Error string `json:"error,omitempty"`
 }
 
 // Price is what a plan costs in one currency, in its parts.

@@ -130,8 +130,11 @@ func (im *importer) list(ctx context.Context) ([]File, error) {
 
 // foreign returns why a file is left out, or "".
 func (im *importer) foreign(f *File) string {
-	prefixes := im.tiers.Policy().Prefixes
-	parsed, ok := prefixes.Parse(f.Name)
+	parse := dupname.Guess // a policy without prefixes takes any
+	if prefixes := im.tiers.Policy().Prefixes; prefixes != (dupname.Prefixes{}) {
+		parse = prefixes.Parse
+	}
+	parsed, ok := parse(f.Name)
 	f.parsed = parsed
 	if ok {
 		return ""
