@@ -40,7 +40,7 @@ Exit codes: 0 all is well; 1 a store could not be listed; 2 the policy has mista
 	cmd.Flags().BoolVar(&flags.effective, "effective", false, "print the policy with all defaults written out, and do nothing else")
 	cmd.Flags().BoolVar(&flags.schema, "schema", false, "print the JSON Schema of policies, for editors, and do nothing else")
 	cmd.Flags().StringVar(&flags.explain, "explain", "", "say which route takes the file `NAME` and why, and do nothing else")
-	cmd.Flags().StringVar(&flags.size, "size", "", "size of the file to --explain, for routes by size")
+	cmd.Flags().StringVar(&flags.size, "size", "", "`size` of the file to --explain, such as 200MB, for routes by size")
 	return cmd
 }
 

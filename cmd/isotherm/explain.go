@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 
 	"github.com/isotherm-backup/isotherm/backends"
-	"github.com/isotherm-backup/isotherm/engine/need"
+	"github.com/isotherm-backup/isotherm/engine"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/policy/price"
@@ -27,7 +27,7 @@ func (a *app) explain(err error) (code int, hints []string) {
 		cost     *thaw.CostError
 		deadline *thaw.DeadlineError
 		speed    *thaw.SpeedError
-		missing  *need.NotFoundError
+		missing  *engine.PathError
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -35,13 +35,13 @@ func (a *app) explain(err error) (code int, hints []string) {
 	case errors.As(err, &findings), errors.Is(err, price.ErrNoBook):
 		return exitUsage, hints
 	case errors.As(err, &speed):
-		return exitUsage, append(hints, fmt.Sprintf("--speed may be one of %q", speed.Offered))
+		return exitUsage, append(hints, "--speed may be "+alternatives(speed.Offered))
 	case errors.As(err, &cost):
 		return code, append(hints, "a slower speed may be cheaper: see `isotherm plan`; --max-cost or max_cost in the policy raises the limit")
 	case errors.As(err, &deadline):
 		return code, append(hints, "a later --deadline, fewer paths or a faster line would do: see `isotherm plan`")
 	case errors.As(err, &missing):
-		return code, append(hints, "`isotherm ls --time T` lists what is there")
+		return code, append(hints, "`isotherm ls` lists what is there, with --time T what was there then; paths are relative to the backup's root")
 	case errors.As(err, &frozen):
 		return code, append(hints, "`isotherm plan` says when it can be read and at what price; `isotherm restore` thaws it")
 	case errors.Is(err, pgp.ErrPassphrase):
@@ -54,4 +54,13 @@ func (a *app) explain(err error) (code int, hints []string) {
 		return code, append(hints, "this may pass: run the same command again, it carries on where it was")
 	}
 	return code, hints
+}
+
+// alternatives writes speeds as words to choose from.
+func alternatives(speeds []backends.Speed) string {
+	words := make([]string, len(speeds))
+	for i, s := range speeds {
+		words[i] = string(s)
+	}
+	return strings.Join(words, " or ")
 }

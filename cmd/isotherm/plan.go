@@ -30,7 +30,7 @@ type planFlags struct {
 func (f *planFlags) add(cmd *cobra.Command) {
 	timeFlag(cmd, &f.at)
 	flags := cmd.Flags()
-	flags.StringVar(&f.speed, "speed", "", "expedited, standard, bulk, or cheapest: the cheapest that meets the deadline (default: the policy's)")
+	flags.StringVar(&f.speed, "speed", "", "`speed` of the thaw: expedited, standard, bulk, or cheapest, the cheapest that meets the deadline (default: the policy's)")
 	flags.StringVar(&f.deadline, "deadline", "", "`duration` from now by which everything is downloaded, such as 72h or 3d")
 	flags.StringVar(&f.bandwidth, "bandwidth", "", "`rate` of the download line, such as \"8 Mbit/s\" or 1MiB/s")
 	flags.StringVar(&f.keep, "keep", "", "`duration` for which a thawed volume stays readable (default: as long as the download needs)")

@@ -58,7 +58,7 @@ Exit codes: 0 done; 1 failed; 2 usage or policy; 3 waiting for a thaw;
 	flags.StringVar(&app.flags.policy, "policy", "", "policy `file` (default $ISOTHERM_POLICY, ./isotherm.yaml, then the user's config folder)")
 	flags.StringVar(&app.flags.state, "state", "", "`folder` for caches, journals and jobs (default $ISOTHERM_STATE, then the user's state folder)")
 	flags.BoolVar(&app.flags.json, "json", false, "write the answer as JSON")
-	flags.StringVar(&app.flags.logLevel, "log-level", "warn", "debug, info, warn or error")
+	flags.StringVar(&app.flags.logLevel, "log-level", "warn", "`level` of the log: debug, info, warn or error")
 
 	root.AddGroup(
 		&cobra.Group{ID: groupStart, Title: "To begin:"},
