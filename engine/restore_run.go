@@ -116,8 +116,17 @@ func (r *restorer) run(ctx context.Context) error {
 		return workers.Wait()
 	})
 	err := g.Wait()
-	// Spools are gone by now, so even on a full disk there is room for this.
-	err = errors.Join(err, r.checkpoint(), r.cutDir.Close(), r.bases.dir.Close())
+	if err == nil && r.queue.left() == 0 && len(r.report.Volumes) == 0 {
+		// Nobody will carry on from here. When the last files reach the disk is
+		// left to the system, as by cp and tar.
+		for _, f := range r.pending {
+			r.arrivals.Done(r.volumes[f.volume].Name)
+		}
+	} else {
+		// Spools are gone by now, so even on a full disk there is room for this.
+		err = errors.Join(err, r.checkpoint())
+	}
+	err = errors.Join(err, r.cutDir.Close(), r.bases.dir.Close())
 	if err == nil {
 		err = r.waiting()
 	}
