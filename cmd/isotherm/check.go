@@ -177,9 +177,11 @@ func (c checkAnswer) print(w io.Writer) error {
 		if s.Error != "" {
 			where += "  cannot be listed"
 		}
-		t.AppendRow([]any{s.Store, orDash(s.Class), s.Files, humanize.IBytes(uint64(s.Bytes)),
+		t.AppendRow([]any{
+			s.Store, orDash(s.Class), s.Files, humanize.IBytes(uint64(s.Bytes)),
 			s.States[backends.Ready.String()], s.States[backends.Frozen.String()],
-			s.States[backends.Thawing.String()], s.States[backends.Thawed.String()], where})
+			s.States[backends.Thawing.String()], s.States[backends.Thawed.String()], where,
+		})
 	}
 	t.Render()
 	return nil

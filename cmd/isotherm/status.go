@@ -97,8 +97,10 @@ func printChain(w io.Writer, n, of int, c engine.ChainStatus) {
 		if s.Expected > 0 && s.Expected != s.Volumes {
 			volumes = fmt.Sprintf("%d of %d", s.Volumes, s.Expected)
 		}
-		t.AppendRow([]any{"  " + s.Type, stamp(s.Time), volumes, size(s.Bytes),
-			s.States.Ready, s.States.Frozen, s.States.Thawing, s.States.Thawed, setRemark(s)})
+		t.AppendRow([]any{
+			"  " + s.Type, stamp(s.Time), volumes, size(s.Bytes),
+			s.States.Ready, s.States.Frozen, s.States.Thawing, s.States.Thawed, setRemark(s),
+		})
 	}
 	t.Render()
 	fmt.Fprintf(w, "  %s\n", restorable(c))
@@ -165,8 +167,10 @@ func printStores(w io.Writer, stores []engine.StoreStatus) {
 	t := newTable(w, "store", "class", "files", "size", "ready", "frozen", "thawing", "thawed", "")
 	rightAlign(t, 3, 4, 5, 6, 7, 8)
 	for _, s := range stores {
-		t.AppendRow([]any{s.Name, orDash(string(s.Class)), s.Files, size(s.Bytes),
-			s.States.Ready, s.States.Frozen, s.States.Thawing, s.States.Thawed, s.Error})
+		t.AppendRow([]any{
+			s.Name, orDash(string(s.Class)), s.Files, size(s.Bytes),
+			s.States.Ready, s.States.Frozen, s.States.Thawing, s.States.Thawed, s.Error,
+		})
 	}
 	t.Render()
 }

@@ -95,6 +95,11 @@ Exit codes: 0 done; 1 failed; 2 usage or policy.`,
 	return cmd
 }
 
+// jobsAnswer is the answer of thaw status.
+type jobsAnswer struct {
+	Jobs []thaw.Status `json:"jobs"`
+}
+
 func (a *app) thawStatus(ctx context.Context, all bool) error {
 	return a.withSession(ctx, tiering.GuardPlan, func(s *session) error {
 		jobs, err := thaw.List(ctx, s.tiers, thaw.Options{StateDir: s.stateDir, Log: a.log})
@@ -107,7 +112,7 @@ func (a *app) thawStatus(ctx context.Context, all bool) error {
 				shown = append(shown, j)
 			}
 		}
-		return a.answer(shown, func(w io.Writer) error {
+		return a.answer(jobsAnswer{shown}, func(w io.Writer) error {
 			if len(shown) == 0 {
 				fmt.Fprintln(w, "no thaw job is under way")
 			}
@@ -201,8 +206,11 @@ func (a *app) printJob(st thaw.Status) error {
 }
 
 func printJobStatus(w io.Writer, st thaw.Status) {
-	fmt.Fprintf(w, "thaw job %s, %s since %s\n", st.ID, st.State, stamp(st.Started))
-	fmt.Fprintf(w, "  %s\n", jobProgress(st))
+	if st.State == thaw.Running {
+		fmt.Fprintf(w, "thaw job %s, running since %s\n  %s\n", st.ID, stamp(st.Started), jobProgress(st))
+	} else {
+		fmt.Fprintf(w, "thaw job %s, begun %s, %s %s\n", st.ID, stamp(st.Started), st.State, stamp(st.Ended))
+	}
 	fmt.Fprintf(w, "  %s sent, price as planned %s", count(int(st.Requests), "request", "requests"), money(st.Estimated))
 	if len(st.Extra) > 0 {
 		fmt.Fprintf(w, ", beyond that %s", money(st.Extra))
