@@ -70,27 +70,26 @@ func covers(job, other *thaw.Plan) bool {
 	return true
 }
 
-// RestoreThawing restores while a job thaws: each volume is read as soon as it
-// can be. The job is run until the restore has ended; it must have all of the
-// plan's volumes that are not readable.
-func (a *Archive) RestoreThawing(ctx context.Context, p *RestorePlan, dest string, job *thaw.Job, opts RestoreOptions) (*RestoreReport, error) {
+// WhileThawing runs a job and calls read with the volumes of the plan as they
+// become readable, until read has ended. The job must have all of the plan's
+// volumes that are not readable; nil stands for no job, when all can be read.
+func (a *Archive) WhileThawing(ctx context.Context, p *RestorePlan, job *thaw.Job, read func(Arrivals) error) error {
+	if job == nil {
+		return read(nil)
+	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- job.Run(running) }() // ends with running, which this function stops
-	opts.Arrivals = withReadable{job, readableNow(p.Thaw, job.Plan())}
-	report, err := a.Restore(ctx, p, dest, opts)
-	if err != nil || job.Status().Done.Files < len(job.Plan().Files.Names) {
+	err := read(withReadable{job, readableNow(p.Thaw, job.Plan())})
+	if err != nil || job.Status().Done.Files < job.Plan().Len() {
 		stop() // otherwise the job sees for itself that all was read
 	}
 	jobErr := <-ended
-	if errors.Is(jobErr, context.Canceled) && ctx.Err() == nil {
-		jobErr = nil
+	if errors.Is(jobErr, context.Canceled) && ctx.Err() == nil || errors.Is(err, jobErr) {
+		return err // stopped here, or said already
 	}
-	if err != nil && errors.Is(err, jobErr) {
-		jobErr = nil // said already
-	}
-	return report, errors.Join(err, jobErr)
+	return errors.Join(err, jobErr)
 }
 
 // withReadable are the arrivals of a job, after volumes that can be read already
@@ -128,12 +127,11 @@ func readableNow(p, job *thaw.Plan) []string {
 	return names
 }
 
-// RestoreReadable restores from what can be read now, and ends with a
-// *WaitingError when that is not all. The job, which may be nil, learns what it
-// need not thaw any more.
-func (a *Archive) RestoreReadable(ctx context.Context, p *RestorePlan, dest string, job *thaw.Job, opts RestoreOptions) (*RestoreReport, error) {
-	opts.Arrivals = arrived{names: readableNow(p.Thaw, &thaw.Plan{}), job: job}
-	return a.Restore(ctx, p, dest, opts)
+// ReadableNow are arrivals of what can be read now; nothing else arrives, so a
+// restore from them ends with a *WaitingError when that is not all. The job,
+// which may be nil, learns what it need not thaw any more.
+func (p *RestorePlan) ReadableNow(job *thaw.Job) Arrivals {
+	return arrived{names: readableNow(p.Thaw, &thaw.Plan{}), job: job}
 }
 
 // arrived are volumes that can be read already; no others arrive.

@@ -42,7 +42,7 @@ var archives = []struct {
 	{name: "short-names", cold: pca},
 	{name: "old-names", cold: glacier},
 	{name: "gpg-sym", cold: deepArchive, encryption: symmetric},
-	{name: "gpg-pub-sign", cold: pca, encryption: keyPair},
+	{name: "gpg-pub-sign", cold: pca, encryption: keyPairSigned},
 	{name: "gpg-hidden", cold: glacier, encryption: keyPair},
 	{name: "gpg-sym-sign", cold: deepArchive, encryption: symmetricSigned},
 	{name: "multi-mirror", cold: pca, prefixes: "{volume: cold_, manifest: hot_, signature: hot_}"},
@@ -51,14 +51,15 @@ var archives = []struct {
 	{name: "v3/plain-gz", cold: pca},
 	{name: "v3/gpg-sym", cold: glacier, encryption: symmetric},
 	{name: "v3/gpg-sym-nocompress", cold: deepArchive, encryption: symmetric},
-	{name: "v3/gpg-pub-sign", cold: pca, encryption: keyPair},
+	{name: "v3/gpg-pub-sign", cold: pca, encryption: keyPairSigned},
 	{name: "v3/mixed-0.8-3.0", cold: glacier, encryption: symmetric},
 }
 
 const (
 	symmetric       = `{passphrase: "${env:PASSPHRASE}"}`
-	keyPair         = `{recipients: [0], keys: ["${env:FIXTURES}/keys/secret.asc"]}`
-	symmetricSigned = `{passphrase: "${env:PASSPHRASE}", keys: ["${env:FIXTURES}/keys/secret.asc"]}`
+	keyPair         = `{recipients: [7C0B9AA448FC4AED], keys: ["${env:FIXTURES}/keys/secret.asc"]}`
+	keyPairSigned   = `{recipients: [7C0B9AA448FC4AED], sign: 7C0B9AA448FC4AED, keys: ["${env:FIXTURES}/keys/secret.asc"]}`
+	symmetricSigned = `{passphrase: "${env:PASSPHRASE}", sign: 1F5034324276A7B7, keys: ["${env:FIXTURES}/keys/secret.asc"]}`
 )
 
 // TestFixtures takes every archive that duplicity made through the main job: it
@@ -136,7 +137,7 @@ func newDuplicity(t *testing.T, encryption, prefixes string) *duptest.Sandbox {
 	if strings.Contains(encryption, "keys") {
 		s.ImportKeys(filepath.Join(duptest.Fixture(t, "keys"), "secret.asc"))
 	}
-	if encryption == keyPair {
+	if strings.Contains(encryption, "recipients") {
 		s.Passphrase = ""
 	}
 	if prefixes != "" {

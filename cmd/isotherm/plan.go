@@ -206,10 +206,11 @@ func files(c thaw.Count) string {
 
 // after says when something is, from now.
 func after(now, t time.Time) string {
-	if !t.After(now) {
+	wait := t.Sub(now).Round(time.Minute)
+	if wait <= 0 {
 		return "now"
 	}
-	return policy.FormatDuration(t.Sub(now).Round(time.Minute))
+	return policy.FormatDuration(wait)
 }
 
 // money writes amounts of several currencies beside one another: they are

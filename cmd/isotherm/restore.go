@@ -106,31 +106,37 @@ func (s *session) withRestorePlan(ctx context.Context, flags planFlags, paths []
 
 // carryOut asks, thaws and restores.
 func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, dest string, flags restoreFlags) error {
-	var job *thaw.Job
-	if p.NeedsThaw() {
-		var err error
-		if job, err = a.job(ctx, s, p, flags.yes); err != nil {
-			return err
-		}
-	} else if err := a.confirmPrice(p, flags.yes); err != nil {
+	job, err := a.agreed(ctx, s, p, flags.yes)
+	if err != nil {
 		return err
 	}
 	opts := engine.RestoreOptions{Overwrite: flags.overwrite, NumericOwner: flags.numericOwner, Parallel: flags.parallel}
 	var report *engine.RestoreReport
-	var err error
-	switch {
-	case job == nil:
-		report, err = s.archive.Restore(ctx, p, dest, opts)
-	case flags.detach:
+	if job != nil && flags.detach {
 		if err := job.Advance(ctx); err != nil {
 			return err
 		}
-		report, err = s.archive.RestoreReadable(ctx, p, dest, job, opts)
-	default:
-		report, err = s.archive.RestoreThawing(ctx, p, dest, job, opts)
+		opts.Arrivals = p.ReadableNow(job)
+		report, err = s.archive.Restore(ctx, p, dest, opts)
+	} else {
+		err = s.archive.WhileThawing(ctx, p, job, func(arrivals engine.Arrivals) error {
+			var err error
+			opts.Arrivals = arrivals
+			report, err = s.archive.Restore(ctx, p, dest, opts)
+			return err
+		})
 	}
 	a.progress.wait()
 	return a.restored(p, dest, job, report, err)
+}
+
+// agreed asks what has to be asked, and returns the job that thaws for the plan;
+// nil when everything can be read already.
+func (a *app) agreed(ctx context.Context, s *session, p *engine.RestorePlan, yes bool) (*thaw.Job, error) {
+	if p.NeedsThaw() {
+		return a.job(ctx, s, p, yes)
+	}
+	return nil, a.confirmPrice(p, yes)
 }
 
 // job returns the thaw job under way for the plan, or asks and starts one.

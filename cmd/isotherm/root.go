@@ -90,6 +90,7 @@ func commands(app *app) []*cobra.Command {
 		newCheckCommand(app),
 		newImportCommand(app),
 		newStatusCommand(app),
+		newVerifyCommand(app),
 
 		newRepairCommand(app),
 		newRetierCommand(app),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -106,8 +107,18 @@ func openKeys(e policy.Encryption) (*pgp.Keyring, error) {
 		Passphrase: string(e.Passphrase), SignPassphrase: string(e.SignPassphrase),
 		UseGPG: e.UseGPG, GPGHome: e.GPGHome,
 	}
+	// Who names the signer wants the signature checked. Otherwise a signature by
+	// a key that is not here does not stand in the way, as with duplicity.
+	if e.Sign != "" {
+		config.SignedBy = []string{e.Sign}
+	} else {
+		config.AcceptUnknownSigners = true
+	}
 	for _, path := range e.KeyFiles {
 		key, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the policy has warned; what needs the key will say so
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read key file: %w", err)
 		}
