@@ -29,8 +29,8 @@ func (p *RestorePlan) NeedsThaw() bool {
 	return false
 }
 
-// Job returns the job under way when it thaws what the plan needs; nil when
-// there is none. Another job under way is an *OtherJobError.
+// Job returns the job under way that thaws for the plan; nil when there is none.
+// A job that does not thaw all that the plan needs is an *OtherJobError.
 func (a *Archive) Job(ctx context.Context, p *RestorePlan, observe func(thaw.Event)) (*thaw.Job, error) {
 	job, err := thaw.Open(ctx, a.tiers, "", a.jobOptions(observe))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,8 +39,12 @@ func (a *Archive) Job(ctx context.Context, p *RestorePlan, observe func(thaw.Eve
 	if err != nil {
 		return nil, err
 	}
-	if !covers(job.Plan(), p.Thaw) {
+	shared, lacking := overlap(job.Plan(), p.Thaw)
+	switch {
+	case lacking > 0:
 		return nil, &OtherJobError{job.ID()}
+	case shared == 0:
+		return nil, nil // nothing to thaw, and nothing that the job would learn
 	}
 	return job, nil
 }
@@ -55,19 +59,22 @@ func (a *Archive) jobOptions(observe func(thaw.Event)) thaw.Options {
 	return thaw.Options{StateDir: a.stateDir, Log: a.log, Observe: observe}
 }
 
-// covers reports whether a job's plan has all the files of another one that
-// cannot be read at once.
-func covers(job, other *thaw.Plan) bool {
-	has := make(map[string]bool, len(job.Files.Names))
+// overlap counts the files of a plan that a job has, and those that it has not
+// and that cannot be read at once.
+func overlap(job, p *thaw.Plan) (shared, lacking int) {
+	has := make(map[string]bool, job.Len())
 	for _, name := range job.Files.Names {
 		has[name] = true
 	}
-	for i, name := range other.Files.Names {
-		if other.Waves[other.Files.Waves[i]].Action != thaw.Read && !has[name] {
-			return false
+	for i, name := range p.Files.Names {
+		switch {
+		case has[name]:
+			shared++
+		case p.Waves[p.Files.Waves[i]].Action != thaw.Read:
+			lacking++
 		}
 	}
-	return true
+	return shared, lacking
 }
 
 // WhileThawing runs a job and calls read with the volumes of the plan as they

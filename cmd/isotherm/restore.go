@@ -118,6 +118,8 @@ func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, d
 		}
 		opts.Arrivals = p.ReadableNow(job)
 		report, err = s.archive.Restore(ctx, p, dest, opts)
+		// Write down what need not be thawed any more, and the end of the job.
+		err = errors.Join(err, job.Advance(ctx))
 	} else {
 		err = s.archive.WhileThawing(ctx, p, job, func(arrivals engine.Arrivals) error {
 			var err error
@@ -130,17 +132,9 @@ func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, d
 	return a.restored(p, dest, job, report, err)
 }
 
-// agreed asks what has to be asked, and returns the job that thaws for the plan;
-// nil when everything can be read already.
+// agreed returns the thaw job under way for the plan, which was agreed to when it
+// began, or asks and starts one; nil when everything can be read already.
 func (a *app) agreed(ctx context.Context, s *session, p *engine.RestorePlan, yes bool) (*thaw.Job, error) {
-	if p.NeedsThaw() {
-		return a.job(ctx, s, p, yes)
-	}
-	return nil, a.confirmPrice(p, yes)
-}
-
-// job returns the thaw job under way for the plan, or asks and starts one.
-func (a *app) job(ctx context.Context, s *session, p *engine.RestorePlan, yes bool) (*thaw.Job, error) {
 	job, err := s.archive.Job(ctx, p, a.observeThaw())
 	if other := (*engine.OtherJobError)(nil); errors.As(err, &other) {
 		return nil, withHints(err, exitFailed,
@@ -153,7 +147,7 @@ func (a *app) job(ctx context.Context, s *session, p *engine.RestorePlan, yes bo
 		a.say("isotherm: carrying on thaw job %s", job.ID())
 		return job, nil
 	}
-	if err := a.confirmPrice(p, yes); err != nil {
+	if err := a.confirmPrice(p, yes); err != nil || !p.NeedsThaw() {
 		return nil, err
 	}
 	return s.archive.StartJob(ctx, p, a.observeThaw())

@@ -60,7 +60,7 @@ func (a *app) thawStart(ctx context.Context, flags planFlags, paths []string, ye
 					return err
 				})
 			}
-			job, err := a.job(ctx, s, p, yes)
+			job, err := a.agreed(ctx, s, p, yes)
 			if err != nil {
 				return err
 			}
