@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -149,10 +150,29 @@ func (a *app) newTour(dir string) (*tour, error) {
 	if a.flags.json {
 		out = io.Discard
 	}
-	sub := newApp(strings.NewReader(""), out, a.stderr, []string{"DEMO=" + filepath.ToSlash(dir)})
+	out, talk := relativeTo(dir, out), relativeTo(dir, a.stderr)
+	sub := newApp(strings.NewReader(""), out, talk, []string{"DEMO=" + filepath.ToSlash(dir)})
 	sub.log, sub.progress = a.log, a.progress
 	sub.flags.policy, sub.flags.state = policyFile, filepath.Join(dir, "state")
 	return &tour{app: sub, dir: dir, out: out}, nil
+}
+
+// relativeTo is a writer that shows paths below dir as a user there would have
+// typed them. It is for texts, which are written a line or more at a time.
+func relativeTo(dir string, w io.Writer) io.Writer {
+	return relativeWriter{[]byte(dir + string(filepath.Separator)), w}
+}
+
+type relativeWriter struct {
+	dir []byte
+	w   io.Writer
+}
+
+func (r relativeWriter) Write(p []byte) (int, error) {
+	if _, err := r.w.Write(bytes.ReplaceAll(p, r.dir, []byte("./"))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // step shows a command as it would be typed, and runs it.

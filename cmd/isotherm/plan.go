@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,7 +139,7 @@ func certain(p *engine.RestorePlan) bool {
 func printPlan(w io.Writer, p *engine.RestorePlan) error {
 	what := "everything"
 	if len(p.Paths) > 0 {
-		what = fmt.Sprintf("%q", p.Paths)
+		what = strings.TrimPrefix(pathArguments(p.Paths), " ")
 	}
 	fmt.Fprintf(w, "restore of %s as of %s: %s, %s of them\n", what, stamp(p.Time),
 		count(int(p.PathCount), "path", "paths"), count(int(p.FileCount), "regular file", "regular files"))
@@ -169,15 +171,15 @@ func printQuotes(w io.Writer, p *thaw.Plan) {
 	printReservations(w, p.Chosen.Prices)
 }
 
-// rounds counts the times at which something is asked for.
+// rounds is how many times one store is asked for files, at the most.
 func rounds(p *thaw.Plan) int {
-	at := map[time.Time]bool{}
+	times := make([]int, len(p.Stores))
 	for _, w := range p.Waves {
 		if w.Action == thaw.Thaw {
-			at[w.RequestAt] = true
+			times[w.Store]++
 		}
 	}
-	return len(at)
+	return slices.Max(append(times, 0))
 }
 
 func quoteRow(label string, now time.Time, q thaw.Quote) []any {
