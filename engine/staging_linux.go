@@ -52,8 +52,12 @@ func makeNode(f *folder, name string, e *index.Entry) error {
 
 // setTime sets the time of a path itself, also if it is a link.
 func setTime(f *folder, name string, t time.Time) error {
-	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: t.Unix()}}
-	if err := unix.UtimesNanoAt(f.fd, name, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	modified, err := unix.TimeToTimespec(t) // fails where seconds have 32 bits
+	if err == nil {
+		ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, modified}
+		err = unix.UtimesNanoAt(f.fd, name, ts, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
 		return &os.PathError{Op: "utimes", Path: name, Err: err}
 	}
 	return nil

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package bench makes trees to measure with, and measures other programs beside
 // our own.
 package bench
