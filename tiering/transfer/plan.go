@@ -73,6 +73,9 @@ func (im *importer) plan(ctx context.Context) (*ImportPlan, error) {
 	for _, r := range im.tiers.Degraded() {
 		degraded[r.Name] = !r.Deleted()
 	}
+	if err := im.onePrefix(files); err != nil {
+		return nil, err
+	}
 	p := &ImportPlan{Foreign: make(map[string]string), Unplaced: make(map[string]error)}
 	for _, f := range files {
 		if why := im.foreign(&f); why != "" {
@@ -126,6 +129,26 @@ func (im *importer) list(ctx context.Context) ([]File, error) {
 		}
 	}
 	return files, nil
+}
+
+// onePrefix refuses several archives in one place: without prefixes in the
+// policy they could not be told apart any more.
+func (im *importer) onePrefix(files []File) error {
+	if im.tiers.Policy().Prefixes != (dupname.Prefixes{}) {
+		return nil
+	}
+	first := make(map[dupname.Kind]string)
+	for _, f := range files {
+		n, ok := dupname.Guess(f.Name)
+		if !ok || n.Kind == dupname.Other || strings.HasPrefix(f.Name, ownPrefix) {
+			continue
+		}
+		if before, ok := first[n.Kind]; ok && before != n.Prefix {
+			return fmt.Errorf("the %s files have several prefixes, such as %q and %q: name those of the archive to import under `prefixes` in the policy", n.Kind, before, n.Prefix)
+		}
+		first[n.Kind] = n.Prefix
+	}
+	return nil
 }
 
 // foreign returns why a file is left out, or "".
