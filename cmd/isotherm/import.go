@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/open"
 	"github.com/isotherm-backup/isotherm/engine"
 	"github.com/isotherm-backup/isotherm/policy"
@@ -101,6 +102,9 @@ func openSources(ctx context.Context, places []string) ([]transfer.Source, error
 			location = fileURL(dir)
 		}
 		store, err := open.Store(ctx, open.Config{URL: location})
+		if errors.Is(err, backends.ErrUnsupported) {
+			err = usageError{err}
+		}
 		if err != nil {
 			return sources, err
 		}
@@ -149,6 +153,9 @@ func (a *app) runImport(ctx context.Context, s *session, sources []transfer.Sour
 	}
 	report, err := transfer.Import(ctx, s.tiers, sources, opts)
 	a.progress.wait()
+	if errors.Is(err, backends.ErrNoStore) {
+		return err
+	}
 	if err != nil {
 		return withHints(err, exitFailed, "what was copied is kept: the same command carries on")
 	}
