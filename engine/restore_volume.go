@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -238,11 +239,16 @@ func (w *worker) made(m *need.Member, dst staged, size int64) error {
 		return dst.f.Close()
 	}
 	w.progress.Add(StageRestore, size)
+	wrong := checkLength(m.Final, size)
+	if wrong == nil && m.Step > 0 {
+		wrong = checkPatched(m.Final, io.NewSectionReader(dst.f, 0, size))
+	}
+	// What is wrong in part is still more than nothing; it is reported.
 	if err := w.files.place(m.Final, dst); err != nil {
 		return err
 	}
 	w.restored(size)
-	return checkLength(m.Final, size)
+	return wrong
 }
 
 // checkLength compares a length with what the file's signature says of it.
@@ -252,6 +258,27 @@ func checkLength(e *catalog.Entry, size int64) error {
 		return nil
 	}
 	return fmt.Errorf("it has %d bytes, its signature counts %d blocks of %d: %w", size, e.Blocks, length, backends.ErrCorrupt)
+}
+
+// maxBlockLength bounds what a signature can make checkPatched allocate.
+// duplicity's blocks have at most 2048 bytes, or what --max-blocksize says.
+const maxBlockLength = 16 << 20
+
+// checkPatched compares a file that was made by deltas with its signature.
+// Volumes have checksums, but nothing in the format says what a delta is to be
+// applied to: a wrong base goes unseen otherwise.
+func checkPatched(e *catalog.Entry, r io.Reader) error {
+	if e.BlockLength > maxBlockLength {
+		return fmt.Errorf("its signature has blocks of %d bytes: %w", e.BlockLength, backends.ErrCorrupt)
+	}
+	sum := sha256.New()
+	if err := librsync.Signature(sum, r, int(e.BlockLength)); err != nil {
+		return err
+	}
+	if !bytes.Equal(sum.Sum(nil)[:catalog.SumSize], e.Sum[:]) {
+		return fmt.Errorf("what the deltas make does not agree with its signature: %w", backends.ErrCorrupt)
+	}
+	return nil
 }
 
 // patch applies a delta to what the step before made.
