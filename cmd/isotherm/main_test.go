@@ -20,18 +20,20 @@ func TestMain(m *testing.M) {
 // stores below $WORK at $POLICIES.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	fixtures, err := filepath.Abs(filepath.Join("..", "..", "testdata", "duplicity"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testscript.Run(t, scripts(t, "testdata"))
+}
+
+// scripts are the parameters of all scripts; dir holds them.
+func scripts(t *testing.T, dir string) testscript.Params {
+	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+	return testscript.Params{
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("FIXTURES", fixtures)
+			env.Setenv("FIXTURES", filepath.Join(root, "testdata", "duplicity"))
 			env.Setenv("ROOT", root)
 			env.Setenv("POLICIES", filepath.Join(root, "cmd", "isotherm", "testdata", "policies"))
 			env.Setenv("HOME", env.WorkDir)
@@ -42,7 +44,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE") != "",
-	})
+	}
 }
 
 // exits runs a program that has to exit with a code: exits CODE PROGRAM ARGS...

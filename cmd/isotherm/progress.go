@@ -28,8 +28,12 @@ func newProgress(out io.Writer) *progress {
 	return &progress{out: out, draw: draw, bars: map[engine.Stage]*mpb.Bar{}}
 }
 
-// Expect says that the stage will add up to total.
+// Expect says that the stage will add up to total. A stage with nothing to do
+// has no bar.
 func (p *progress) Expect(stage engine.Stage, total int64) {
+	if total == 0 {
+		return
+	}
 	if bar := p.bar(stage); bar != nil {
 		bar.SetTotal(total, false)
 	}
