@@ -59,6 +59,7 @@ var jsonObjects = []struct {
 	{"isotherm thaw status", reflect.TypeFor[jobsAnswer]()},
 	{"thaw job", reflect.TypeFor[thaw.Status]()},
 	{"isotherm restore", reflect.TypeFor[restoreAnswer]()},
+	{"isotherm verify", reflect.TypeFor[verifyAnswer]()},
 	{"isotherm repair", reflect.TypeFor[repairAnswer]()},
 	{"step", reflect.TypeFor[tiering.Step]()},
 	{"isotherm retier", reflect.TypeFor[retierAnswer]()},
@@ -99,6 +100,18 @@ func TestJSONPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(src)
+	for _, cmd := range allCommands(testRoot()) {
+		// Not in the page's headings: what groups commands, has no answer, or the
+		// answer of another one.
+		switch path := cmd.CommandPath(); path {
+		case "isotherm", "isotherm thaw", "isotherm init", "isotherm man", "isotherm completion", "isotherm version",
+			"isotherm thaw wait", "isotherm thaw cancel":
+		default:
+			if !strings.Contains(page, "\n## "+path+"\n") {
+				t.Errorf("docs/json.md says nothing of %s", path)
+			}
+		}
+	}
 	for _, object := range jsonObjects {
 		page = replaceBlock(t, page, "fields: "+object.name, func(old string) string {
 			return fieldTable(t, object.name, object.of, old)
@@ -210,7 +223,7 @@ func jsonKind(t *testing.T, of reflect.Type) string {
 		return "string"
 	case reflect.Bool:
 		return "boolean"
-	case reflect.Int, reflect.Int16, reflect.Int32, reflect.Int64:
+	case reflect.Int, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint64:
 		return "integer"
 	case reflect.Slice:
 		return "array of " + jsonKind(t, of.Elem())
@@ -277,6 +290,7 @@ func exampleAnswers(t *testing.T) map[string]string {
 		{"thaw start", 0, []string{"thaw", "start", "--yes", "docs"}, reflect.TypeFor[thaw.Status]()},
 		{"thaw status", 0, []string{"thaw", "status"}, reflect.TypeFor[jobsAnswer]()},
 		{"restore", exitWaiting, []string{"restore", "--yes", "--detach", dest, "docs"}, reflect.TypeFor[restoreAnswer]()},
+		{"verify", 0, []string{"verify"}, reflect.TypeFor[verifyAnswer]()},
 		{"retier --dry-run", 0, []string{"retier", "--dry-run"}, reflect.TypeFor[retierAnswer]()},
 		{"demo", 0, []string{"demo"}, reflect.TypeFor[demoAnswer]()},
 	} {
