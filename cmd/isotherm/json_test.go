@@ -86,8 +86,8 @@ var ownJSON = map[reflect.Type]reflect.Type{
 
 // A jsonField is a row of a table of docs/json.md.
 type jsonField struct {
-	key, kind, meaning string
-	of                 reflect.Type
+	key, kind string
+	of        reflect.Type
 }
 
 // TestJSONPage holds docs/json.md against the Go types of all answers, and its
