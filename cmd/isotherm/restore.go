@@ -160,7 +160,9 @@ func (a *app) confirmPrice(p *engine.RestorePlan, yes bool) error {
 	var totals []price.Amount
 	for _, c := range chosen.Prices {
 		totals = append(totals, c.Total)
-		free = free && c.Total.Complete() && c.Total.IsZero()
+		// Where no price book is named and nothing is thawed, there is nothing to
+		// ask about: a folder costs nothing to read.
+		free = free && (c.Currency == "" || c.Total.Complete() && c.Total.IsZero())
 	}
 	what := fmt.Sprintf("restore needs %s (%s)", count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes))
 	if chosen.Thaw.Files > 0 {
