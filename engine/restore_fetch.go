@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
@@ -132,12 +131,6 @@ func (w *worker) another(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !local
 }
 
-// spoolError is an error in writing the spool.
-type spoolError struct{ err error }
-
-func (e *spoolError) Error() string { return fmt.Sprintf("spool volume: %v", e.err) }
-func (e *spoolError) Unwrap() error { return e.err }
-
 // fetchFrom brings a volume from one store, or from any if store is "".
 func (w *worker) fetchFrom(ctx context.Context, store string, v *volumeFile) error {
 	var body io.ReadCloser
@@ -151,7 +144,7 @@ func (w *worker) fetchFrom(ctx context.Context, store string, v *volumeFile) err
 		return err
 	}
 	sum, known := v.hasher()
-	size, err := w.fill(body, sum)
+	size, err := w.fill(body, v.Size, sum)
 	if err = errors.Join(err, body.Close()); err != nil {
 		return fmt.Errorf("read %s: %w", v.Name, err)
 	}
@@ -161,33 +154,25 @@ func (w *worker) fetchFrom(ctx context.Context, store string, v *volumeFile) err
 	return nil
 }
 
-// fill writes a body to the spool, from its beginning.
-func (w *worker) fill(body io.Reader, sum hash.Hash) (int64, error) {
-	w.size = 0
+// fill writes a body of about size bytes to the spool, from its beginning.
+func (w *worker) fill(body io.Reader, size int64, sum hash.Hash) (int64, error) {
+	w.spool.begin(size)
+	var read int64
 	for {
 		n, err := body.Read(w.buf)
 		if n > 0 {
 			sum.Write(w.buf[:n])
-			if _, err := w.spool.WriteAt(w.buf[:n], w.size); err != nil {
-				return w.size, &spoolError{err}
+			if _, err := w.spool.Write(w.buf[:n]); err != nil {
+				return read, err
 			}
-			w.size += int64(n)
+			read += int64(n)
 			w.progress.Add(StageFetch, int64(n))
 		}
 		if err == io.EOF {
-			return w.size, nil
+			return read, nil
 		}
 		if err != nil {
-			return w.size, err
+			return read, err
 		}
 	}
-}
-
-// release gives the spool's space back.
-func (w *worker) release() error {
-	w.size = 0
-	if err := w.spool.Truncate(0); err != nil && !errors.Is(err, os.ErrClosed) {
-		return &spoolError{err}
-	}
-	return nil
 }

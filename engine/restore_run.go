@@ -317,7 +317,7 @@ func (w *worker) volume(ctx context.Context, i int) error {
 		w.frozen(err)
 		w.arrivals.Again(w.volumes[i].Name)
 		w.queue.giveBack(i, false)
-		return w.release()
+		return w.spool.release()
 	}
 	if bad, ok := errors.AsType[*VolumeError](err); ok {
 		return w.failVolume(i, bad)
@@ -327,7 +327,7 @@ func (w *worker) volume(ctx context.Context, i int) error {
 	}
 	if !w.queue.await(i) {
 		w.queue.giveBack(i, true)
-		return w.release()
+		return w.spool.release()
 	}
 	if err := w.decoders.Acquire(ctx, 1); err != nil {
 		return err
@@ -344,7 +344,7 @@ func (w *worker) volume(ctx context.Context, i int) error {
 		w.finish(finished{i, pieces})
 	}
 	w.queue.settle(i)
-	return w.release()
+	return w.spool.release()
 }
 
 // failVolume reports everything that was to come from a volume, and goes on
@@ -361,5 +361,5 @@ func (w *worker) failVolume(i int, err *VolumeError) error {
 	}
 	w.arrivals.Done(w.volumes[i].Name)
 	w.queue.settle(i)
-	return w.release()
+	return w.spool.release()
 }

@@ -30,8 +30,7 @@ const spoolName = "volume"
 type worker struct {
 	*restorer
 	dir   *folder // its own, in the staging
-	spool *os.File
-	size  int64 // of the volume in the spool
+	spool spool
 	buf   []byte
 	out   output
 	files placer
@@ -50,18 +49,18 @@ func (r *restorer) newWorker(n int) (*worker, error) {
 	if w.dir, err = openFolder(root, strconv.Itoa(n)); err != nil {
 		return nil, err
 	}
-	w.spool, err = root.OpenFile(spoolName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	w.spool.file, err = root.OpenFile(spoolName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, errors.Join(err, w.dir.Close())
 	}
 	if w.files, err = r.sink.placer(w); err != nil {
-		return nil, errors.Join(err, w.spool.Close(), w.dir.Close())
+		return nil, errors.Join(err, w.spool.file.Close(), w.dir.Close())
 	}
 	return w, nil
 }
 
 func (w *worker) close() error {
-	return errors.Join(w.release(), w.spool.Close(), w.files.Close(), w.dir.Close())
+	return errors.Join(w.spool.release(), w.spool.file.Close(), w.files.Close(), w.dir.Close())
 }
 
 // A damage is an error in what the volume itself says.
@@ -77,7 +76,7 @@ func (e *damage) Unwrap() error { return e.err }
 // is a *VolumeError.
 func (w *worker) apply(ctx context.Context, i int) (pieces []piece, again bool, err error) {
 	name := w.volumes[i].Name
-	plain, err := w.open(ctx, name, io.NewSectionReader(w.spool, 0, w.size))
+	plain, err := w.open(ctx, name, w.spool.reader())
 	if err != nil {
 		return nil, false, w.decodeError(ctx, name, err)
 	}
