@@ -94,9 +94,10 @@ func (w *worker) apply(ctx context.Context, i int) (pieces []piece, again bool, 
 }
 
 // decodeError sorts errors of decoding: what no other try would change is the
-// volume's own.
+// volume's own. A wrong key ends the restore: with the right one every volume
+// can be used.
 func (w *worker) decodeError(ctx context.Context, name string, err error) error {
-	if ctx.Err() != nil || isFull(err) || errors.Is(err, fs.ErrClosed) {
+	if ctx.Err() != nil || isFull(err) || errors.Is(err, fs.ErrClosed) || locked(err) {
 		return err
 	}
 	return &VolumeError{name, err}

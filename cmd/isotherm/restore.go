@@ -106,6 +106,9 @@ func (s *session) withRestorePlan(ctx context.Context, flags planFlags, paths []
 
 // carryOut asks, thaws and restores.
 func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, dest string, flags restoreFlags) error {
+	if err := s.archive.CheckKeys(ctx, p); err != nil {
+		return err
+	}
 	job, err := a.agreed(ctx, s, p, flags.yes)
 	if err != nil {
 		return err

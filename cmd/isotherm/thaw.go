@@ -60,6 +60,9 @@ func (a *app) thawStart(ctx context.Context, flags planFlags, paths []string, ye
 					return err
 				})
 			}
+			if err := s.archive.CheckKeys(ctx, p); err != nil {
+				return err
+			}
 			job, err := a.agreed(ctx, s, p, yes)
 			if err != nil {
 				return err

@@ -177,6 +177,9 @@ func (a *app) verifySample(ctx context.Context, flags verifyFlags) error {
 
 // readToVerify thaws what a plan needs, after asking, while f reads it.
 func (a *app) readToVerify(ctx context.Context, s *session, p *engine.RestorePlan, yes bool, f func(engine.VerifyOptions) (*engine.VerifyReport, error)) (report *engine.VerifyReport, err error) {
+	if err := s.archive.CheckKeys(ctx, p); err != nil {
+		return nil, err
+	}
 	job, err := a.agreed(ctx, s, p, yes)
 	if err != nil {
 		return nil, err

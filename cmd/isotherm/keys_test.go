@@ -1,0 +1,46 @@
+//go:build unix
+
+package main
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/isotherm-backup/isotherm/backends/coldsim"
+)
+
+// TestWrongPassphrasePaysNothing restores with a passphrase that was right when
+// the cache was filled and is wrong now: it is refused before a thaw is asked for.
+func TestWrongPassphrasePaysNothing(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, deepArchive, symmetric, "")
+	h.must(t, append([]string{"import"}, places(t, "gpg-sym")...)...)
+	h.must(t, "plan")
+	i := slices.Index(h.environ, "PASSPHRASE=isotherm")
+	h.environ[i] = "PASSPHRASE=wrong"
+	for _, args := range [][]string{
+		{"restore", "--yes", filepath.Join(h.dir, "restored")},
+		{"thaw", "start", "--yes"},
+		{"verify", "--sample", "100%", "--yes"},
+	} {
+		_, stderr, code := h.run(t, args...)
+		if code != exitFailed || !strings.Contains(stderr, "hint: encryption.passphrase") {
+			t.Errorf("isotherm %q exits with %d, want %d and a hint\n%s", args, code, exitFailed, stderr)
+		}
+	}
+	for _, store := range []string{"cold-a", "cold-b"} {
+		events, err := coldsim.Bill(filepath.Join(h.dir, store))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Kind == coldsim.EventThaw {
+				t.Errorf("%s was asked for %s", store, e.Name)
+			}
+		}
+	}
+	h.environ[i] = "PASSPHRASE=isotherm"
+	h.must(t, "restore", "--yes", filepath.Join(h.dir, "restored"))
+}
