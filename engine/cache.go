@@ -18,6 +18,7 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/manifest"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/engine/sigtar"
+	"github.com/isotherm-backup/isotherm/tiering"
 )
 
 // A derived is a kind of cached file: what its name ends in, what its bytes
@@ -110,28 +111,67 @@ func (a *Archive) bring(ctx context.Context, v *view, d derived, file int) error
 		return fmt.Errorf("cached copy of %s is damaged, and its store could not be listed: %w", v.name(file), fs.ErrNotExist)
 	}
 	a.log.DebugContext(ctx, "read into the cache", "file", f.Name)
-	stored, err := a.tiers.Get(ctx, f.Name, 0, -1)
-	if err != nil {
+	first, err := a.bringFrom(ctx, v, d, file, "")
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
+	// Another copy may be good: what is damaged in one store often is not in
+	// another, and a head that is damaged looks like a wrong passphrase.
+	for _, c := range f.Copies {
+		store := v.inventory.Stores[c.Store]
+		if store == first || !c.Readable() {
+			continue
+		}
+		if _, otherErr := a.bringFrom(ctx, v, d, file, store); otherErr == nil {
+			a.log.WarnContext(ctx, "read from another copy", "file", f.Name, "damaged", first, "good", store, "err", err)
+			if err := a.tiers.Damaged(ctx, first, f.Name, err); !errors.Is(err, tiering.ErrGuarded) {
+				return err
+			}
+			return nil // a plan writes nothing down
+		}
+	}
+	return err
+}
+
+// bringFrom reads one copy of an original, that in store, or the cheapest one if
+// store is "". It returns the store that was read.
+func (a *Archive) bringFrom(ctx context.Context, v *view, d derived, file int, store string) (string, error) {
+	f := v.file(file)
+	stored, err := a.openCopy(ctx, f.Name, store)
+	if err != nil {
+		return store, err
+	}
 	defer stored.Close()
+	from := func() string {
+		if r, ok := stored.(*tiering.Reader); ok {
+			return r.Store()
+		}
+		return store
+	}
 	plain, err := a.open(ctx, f.Name, stored)
 	if err != nil {
-		return err
+		return from(), err
 	}
 	defer plain.Close()
 	w, err := cachefile.Create(a.cachePath(v, d, file), d.kind, f.Size)
 	if err != nil {
-		return err
+		return from(), err
 	}
 	defer w.Close()
 	if err := d.make(w, plain); err != nil {
-		return fmt.Errorf("read %s: %w", f.Name, formatError(err))
+		return from(), fmt.Errorf("read %s: %w", f.Name, formatError(err))
 	}
 	if _, err := io.Copy(io.Discard, plain); err != nil {
-		return err
+		return from(), err
 	}
-	return w.Commit()
+	return from(), w.Commit()
+}
+
+func (a *Archive) openCopy(ctx context.Context, name, store string) (io.ReadCloser, error) {
+	if store == "" {
+		return a.tiers.Get(ctx, name, 0, -1)
+	}
+	return a.tiers.GetFrom(ctx, store, name, 0, -1)
 }
 
 // formatError marks what a file's content is to blame for as damage.

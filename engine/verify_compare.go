@@ -26,6 +26,7 @@ type comparer struct {
 // step, so that what only one of them has is found.
 func (c *comparer) walk(ctx context.Context, list entries, selected []string) error {
 	var open []*openDir
+	lost := "" // a directory of the backup that the folder has not; "" for none
 	leave := func(path string, all bool) {
 		for len(open) > 0 {
 			last := open[len(open)-1]
@@ -43,13 +44,21 @@ func (c *comparer) walk(ctx context.Context, list entries, selected []string) er
 		if err != nil {
 			return err
 		}
+		if lost != "" && index.Contains(lost, e.Path) {
+			c.report.differ(restoredPath(e), "missing")
+			continue
+		}
+		lost = ""
 		leave(e.Path, false)
-		if len(open) > 0 {
+		if parent, _ := split(e.Path); len(open) > 0 && open[len(open)-1].path == parent && e.Path != "" {
 			c.advance(open[len(open)-1], e)
 		}
 		isDir, err := c.compare(e)
 		if err != nil {
 			return err
+		}
+		if e.Type == index.Directory && !isDir {
+			lost = e.Path
 		}
 		if !isDir || e.GNU || !within(selected, e.Path) {
 			continue

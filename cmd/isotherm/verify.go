@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 
@@ -36,7 +37,8 @@ func newVerifyCommand(app *app) *cobra.Command {
 missing volumes and signatures. It reads no volume and thaws nothing.
 
 --against DIR compares what a restore would give with a folder, contents included;
-what is frozen is thawed first, after asking. Paths limit it.
+what is frozen is thawed first, after asking. DIR stands for the backup's root;
+paths below it limit what is compared.
 
 --sample N% thaws volumes chosen at random, after asking, and checks that each is
 what its manifest says and can be decoded. --seed repeats a choice.
@@ -44,7 +46,7 @@ what its manifest says and can be decoded. --seed repeats a choice.
 Exit codes: 0 all is well; 1 failed, or something differs or is damaged; 2 usage or
 policy.`,
 		Example: `  isotherm verify
-  isotherm verify --against /home/anna/photos home/anna/photos
+  isotherm verify --against / home/anna/photos
   isotherm verify --sample 2% --max-cost "1 USD" --yes`,
 		GroupID: groupDaily,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,6 +79,9 @@ func (a *app) verify(ctx context.Context, paths []string, flags verifyFlags) err
 	case flags.against == "" && len(paths) > 0:
 		return usageError{errors.New("paths go with --against only")}
 	case flags.against != "":
+		if info, err := os.Stat(flags.against); err != nil || !info.IsDir() {
+			return usageError{fmt.Errorf("--against %s: there is no such folder", flags.against)}
+		}
 		return a.verifyAgainst(ctx, paths, flags)
 	case flags.sample != "":
 		return a.verifySample(ctx, flags)
@@ -110,6 +115,9 @@ func (a *app) verifyHot(ctx context.Context) error {
 		}
 		for _, p := range report.Problems {
 			answer.Problems = append(answer.Problems, p.String())
+		}
+		if err := answer.addMissingCopies(ctx, s); err != nil {
+			return err
 		}
 		return a.verified(answer, fmt.Sprintf("%s, %s in %s; %s compared",
 			count(report.Sets, "set", "sets"), count(report.Volumes, "volume", "volumes"),
@@ -189,6 +197,23 @@ func (a *app) readToVerify(ctx context.Context, s *session, p *engine.RestorePla
 		return err
 	})
 	return report, err
+}
+
+// addMissingCopies adds what repair would do.
+func (v *verifyAnswer) addMissingCopies(ctx context.Context, s *session) error {
+	plan, err := s.tiers.PlanRepair(ctx)
+	if err != nil {
+		return err
+	}
+	for _, step := range plan.Steps {
+		v.Problems = append(v.Problems, fmt.Sprintf("%s in %s: %s; `isotherm repair` makes it good", step.Name, step.To, step.Why))
+	}
+	for _, b := range plan.Blocked {
+		v.Problems = append(v.Problems, fmt.Sprintf("%s: %v", b.Name, b.Err))
+	}
+	v.Count += int64(len(plan.Steps) + len(plan.Blocked))
+	v.Good = v.Count == 0
+	return nil
 }
 
 // add lists what was found to be wrong.

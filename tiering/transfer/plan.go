@@ -140,7 +140,7 @@ func (im *importer) onePrefix(files []File) error {
 	first := make(map[dupname.Kind]string)
 	for _, f := range files {
 		n, ok := dupname.Guess(f.Name)
-		if !ok || n.Kind == dupname.Other || strings.HasPrefix(f.Name, ownPrefix) {
+		if !ok || n.Kind == dupname.Other || strings.Contains(f.Name, "/") || strings.HasPrefix(f.Name, ownPrefix) {
 			continue
 		}
 		if before, ok := first[n.Kind]; ok && before != n.Prefix {
@@ -153,6 +153,9 @@ func (im *importer) onePrefix(files []File) error {
 
 // foreign returns why a file is left out, or "".
 func (im *importer) foreign(f *File) string {
+	if strings.Contains(f.Name, "/") {
+		return "it lies in a folder of its own: import that folder"
+	}
 	parse := dupname.Guess // a policy without prefixes takes any
 	if prefixes := im.tiers.Policy().Prefixes; prefixes != (dupname.Prefixes{}) {
 		parse = prefixes.Parse
