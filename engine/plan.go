@@ -22,7 +22,10 @@ type PlanOptions struct {
 	At    time.Time // the newest state not after it; zero for the newest
 	Paths []string  // relative to the root, with everything below; none for all
 
-	Speed     backends.Speed
+	Speed backends.Speed
+	// Cheapest takes the cheapest way that meets the deadline, whatever speed
+	// the policy names.
+	Cheapest  bool
 	Deadline  time.Duration // from now, by when everything is downloaded
 	Bandwidth int64         // bytes per second of the download line
 	Keep      time.Duration // how long a thawed volume stays readable
@@ -195,6 +198,9 @@ func (a *Archive) thawPlan(p *RestorePlan, opts PlanOptions) (*thaw.Plan, error)
 		Bandwidth: orElse(opts.Bandwidth, def.Bandwidth),
 		Keep:      orElse(opts.Keep, def.Keep),
 		MaxCost:   opts.MaxCost,
+	}
+	if opts.Cheapest {
+		r.Speed = ""
 	}
 	if r.MaxCost == nil && def.MaxCost != nil {
 		limit, err := price.NewAmount(def.MaxCost.Amount, def.MaxCost.Currency)

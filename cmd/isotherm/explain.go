@@ -37,9 +37,9 @@ func (a *app) explain(err error) (code int, hints []string) {
 	case errors.As(err, &speed):
 		return exitUsage, append(hints, "--speed may be "+alternatives(speed.Offered))
 	case errors.As(err, &cost):
-		return code, append(hints, "a slower speed may be cheaper: see `isotherm plan`; --max-cost or max_cost in the policy raises the limit")
+		return code, append(hints, "another speed may be cheaper: see `isotherm plan`; --max-cost or max_cost in the policy raises the limit")
 	case errors.As(err, &deadline):
-		return code, append(hints, "a later --deadline, fewer paths or a faster line would do: see `isotherm plan`")
+		return code, append(hints, "--speed cheapest takes any speed that meets it; a later --deadline, fewer paths or a faster line would do, too: see `isotherm plan`")
 	case errors.As(err, &missing):
 		return code, append(hints, "`isotherm ls` lists what is there, with --time T what was there then; paths are relative to the backup's root")
 	case errors.As(err, &frozen):

@@ -44,3 +44,18 @@ func TestWrongPassphrasePaysNothing(t *testing.T) {
 	h.environ[i] = "PASSPHRASE=isotherm"
 	h.must(t, "restore", "--yes", filepath.Join(h.dir, "restored"))
 }
+
+// TestRefusedBeforePaying gives a restore a folder that is not empty: it is
+// refused before a thaw is asked for.
+func TestRefusedBeforePaying(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, deepArchive, "", "")
+	h.must(t, append([]string{"import"}, places(t, "plain-gz")...)...)
+	_, stderr, code := h.run(t, "restore", "--yes", h.dir)
+	if code != exitUsage || !strings.Contains(stderr, "is not empty") {
+		t.Errorf("restore to a full folder exits with %d, want %d\n%s", code, exitUsage, stderr)
+	}
+	if out := h.must(t, "thaw", "status", "--all"); !strings.Contains(out, "no thaw job") {
+		t.Errorf("a thaw job was begun:\n%s", out)
+	}
+}

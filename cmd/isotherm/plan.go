@@ -49,9 +49,11 @@ func (f *planFlags) options(s *session, paths []string) (opts engine.PlanOptions
 	if opts.At, err = s.parseAt(f.at); err != nil {
 		return opts, err
 	}
-	opts.Speed = backends.Speed(f.speed)
-	if f.speed == cheapest {
-		opts.Speed, s.policy.Thaw.Speed = "", ""
+	switch {
+	case f.speed == cheapest, f.speed == "" && f.deadline != "":
+		opts.Cheapest = true // who names a deadline wants it met
+	default:
+		opts.Speed = backends.Speed(f.speed)
 	}
 	for _, flag := range []struct {
 		name, text string
@@ -223,17 +225,9 @@ func money(amounts []price.Amount) string {
 		if i > 0 {
 			text += " + "
 		}
-		text += oneAmount(a)
+		text += a.Text()
 	}
 	return text
-}
-
-func oneAmount(a price.Amount) string {
-	const cents, fine = 2, 6
-	if a.Complete() && !a.IsZero() && a.Decimal(cents) == "0.00" {
-		return a.Decimal(fine) + " " + a.Currency
-	}
-	return a.String()
 }
 
 // printReservations says what makes a price less than certain.

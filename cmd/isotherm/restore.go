@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -89,10 +88,12 @@ func (s *session) withRestorePlan(ctx context.Context, flags planFlags, paths []
 			return err
 		}
 	}
-	if opts.Spool, err = os.MkdirTemp(s.stateDir, "spool-"); err != nil {
+	spool, release, err := s.archive.NewSpool()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(opts.Spool)) }()
+	defer func() { err = errors.Join(err, release()) }()
+	opts.Spool = spool
 	p, err := s.archive.Plan(ctx, opts)
 	if p == nil {
 		return err
@@ -106,6 +107,10 @@ func (s *session) withRestorePlan(ctx context.Context, flags planFlags, paths []
 
 // carryOut asks, thaws and restores.
 func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, dest string, flags restoreFlags) error {
+	opts := engine.RestoreOptions{Overwrite: flags.overwrite, NumericOwner: flags.numericOwner, Parallel: flags.parallel}
+	if err := s.archive.CheckDestination(p, dest, opts); err != nil {
+		return a.hintRestore(err, dest)
+	}
 	if err := s.archive.CheckKeys(ctx, p); err != nil {
 		return err
 	}
@@ -113,7 +118,6 @@ func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, d
 	if err != nil {
 		return err
 	}
-	opts := engine.RestoreOptions{Overwrite: flags.overwrite, NumericOwner: flags.numericOwner, Parallel: flags.parallel}
 	var report *engine.RestoreReport
 	if job != nil && flags.detach {
 		if err := job.Advance(ctx); err != nil {
@@ -296,9 +300,12 @@ func shellWord(word string) string {
 func (a *app) hintRestore(err error, dest string) error {
 	var notEmpty *engine.NotEmptyError
 	var other *engine.OtherRestoreError
+	var busy *engine.BusyError
 	switch {
 	case errors.As(err, &notEmpty):
 		return withHints(err, exitUsage, "name a folder that is empty or does not exist; --overwrite replaces what the backup has")
+	case errors.As(err, &busy):
+		return withHints(err, exitFailed, "wait until it has ended, or name another folder")
 	case errors.As(err, &other):
 		return withHints(err, exitUsage,
 			fmt.Sprintf("carry that restore on with the same command, name another folder, or remove %s", filepath.Join(dest, ".isotherm-restore")))

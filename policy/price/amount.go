@@ -216,6 +216,16 @@ func (a Amount) Minus(b Amount) (Amount, error) {
 // half up.
 func (a Amount) Decimal(places int) string { return a.known().FloatString(places) }
 
+// Text is String, but with six places for an amount that would show as nothing
+// and is not: one thaw request costs less than a cent.
+func (a Amount) Text() string {
+	const cents, fine = 2, 6
+	if a.Complete() && !a.IsZero() && a.Decimal(cents) == "0.00" {
+		return a.Decimal(fine) + " " + a.Currency
+	}
+	return a.String()
+}
+
 // String shows the amount with two places: "1.94 USD", "unknown" when none of
 // its prices is known, "47.60 USD + unknown" when some are not.
 func (a Amount) String() string {

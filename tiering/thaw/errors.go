@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/policy/price"
 )
 
@@ -37,7 +38,7 @@ type DeadlineError struct {
 
 func (e *DeadlineError) Error() string {
 	return fmt.Sprintf("everything can be downloaded by %s at the earliest, %s after the deadline; the limit is the %s",
-		e.Earliest.UTC().Format(time.RFC3339), e.Earliest.Sub(e.Deadline).Round(time.Minute), e.Limit)
+		e.Earliest.UTC().Format(time.RFC3339), policy.FormatDuration(max(time.Minute, e.Earliest.Sub(e.Deadline).Round(time.Minute))), e.Limit)
 }
 
 // A CostError says that a plan costs more than allowed, or may do so.
@@ -51,9 +52,9 @@ type CostError struct {
 
 func (e *CostError) Error() string {
 	if e.By.Currency != "" {
-		return fmt.Sprintf("this costs %s, which is %s more than the limit of %s", total(e.Prices), e.By, e.Max)
+		return fmt.Sprintf("this costs %s, which is %s more than the limit of %s", total(e.Prices), e.By.Text(), e.Max.Text())
 	}
-	return fmt.Sprintf("this costs %s, which cannot be shown to stay below the limit of %s", total(e.Prices), e.Max)
+	return fmt.Sprintf("this costs %s, which cannot be shown to stay below the limit of %s", total(e.Prices), e.Max.Text())
 }
 
 func total(prices []Price) string {
@@ -62,7 +63,7 @@ func total(prices []Price) string {
 		if i > 0 {
 			s += " and "
 		}
-		s += p.Total.String()
+		s += p.Total.Text()
 	}
 	return s
 }
