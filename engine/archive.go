@@ -86,6 +86,9 @@ func Open(_ context.Context, opts Options) (*Archive, error) {
 	if err := cachefile.Sweep(a.cacheDir(), time.Now().Add(-24*time.Hour)); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
+	if err := sweepScratch(a.stateDir); err != nil {
+		a.log.Warn("what a killed process left cannot be removed", "err", err)
+	}
 	return a, nil
 }
 

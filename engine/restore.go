@@ -50,6 +50,14 @@ func (e *NotEmptyError) Error() string { return fmt.Sprintf("%s is not empty", e
 // Is reports that a NotEmptyError is an fs.ErrExist.
 func (e *NotEmptyError) Is(target error) bool { return target == fs.ErrExist }
 
+// A BusyError says that a destination is being restored to by another process,
+// or by another call of Restore.
+type BusyError struct{ Path string }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("another restore into %s is under way", e.Path)
+}
+
 // Restore carries out a plan, which must have been made with a spool. Paths keep
 // their place: what was asked for lies below dest where it lay below the
 // backup's root, its parent directories with their metadata.
@@ -62,7 +70,7 @@ func (e *NotEmptyError) Is(target error) bool { return target == fs.ErrExist }
 // When Restore fails, or is cancelled or killed, what is finished stays, with a
 // folder .isotherm-restore for what is not. The same restore into the same dest
 // then carries on, and reads no volume again that was finished; see
-// ReadInterrupted. Errors: *NotEmptyError, *OtherRestoreError; *WaitingError
+// ReadInterrupted. Errors: *NotEmptyError, *OtherRestoreError, *BusyError; *WaitingError
 // when volumes cannot be read yet; those of the stores when they fail in a way
 // that may pass; syscall.ENOSPC and the like when dest takes no more.
 func (a *Archive) Restore(ctx context.Context, p *RestorePlan, dest string, opts RestoreOptions) (*RestoreReport, error) {
@@ -305,6 +313,16 @@ func (d *destination) open(path string, what *Interrupted, overwrite bool) error
 		return err
 	}
 	d.journal, err = openJournal(d.staging, what)
+	if errors.Is(err, errLocked) {
+		return &BusyError{path}
+	}
+	if err != nil || !d.journal.fresh || overwrite {
+		return err
+	}
+	// Another restore may have ended since it was found to be empty.
+	if empty, err = d.empty(); err == nil && !empty {
+		err = errors.Join(&NotEmptyError{path}, d.clear())
+	}
 	return err
 }
 

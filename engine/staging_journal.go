@@ -66,6 +66,7 @@ type piece struct {
 type journal struct {
 	f     *os.File
 	lines []journalLine // that were there when it was opened
+	fresh bool          // no restore had begun
 }
 
 // ReadInterrupted returns what was being restored to dest; the error is
@@ -123,16 +124,21 @@ func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
 }
 
 // openJournal opens the journal in staging to carry on with what; another
-// restore's journal is an *OtherRestoreError. A missing one is made.
+// restore's journal is an *OtherRestoreError. A missing one is made. It is locked
+// until it is closed; errLocked when it is already.
 func openJournal(staging *os.Root, what *Interrupted) (*journal, error) {
 	f, err := staging.OpenFile(journalName, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	j := &journal{f: f}
+	if err := j.lock(staging); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	header, lines, size, err := readJournal(f)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		j.fresh = true
 		err = j.begin(what)
 	case err == nil && !header.same(what):
 		err = &OtherRestoreError{*header}
@@ -144,6 +150,22 @@ func openJournal(staging *os.Root, what *Interrupted) (*journal, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return j, nil
+}
+
+// lock locks the file, which must still have its name then: a restore that ends
+// removes its journal.
+func (j *journal) lock(staging *os.Root) error {
+	if err := lockFile(j.f, false); err != nil {
+		return err
+	}
+	locked, err := j.f.Stat()
+	if err != nil {
+		return err
+	}
+	if named, err := staging.Lstat(journalName); err != nil || !os.SameFile(locked, named) {
+		return errLocked
+	}
+	return nil
 }
 
 func (j *journal) begin(what *Interrupted) error {

@@ -98,17 +98,17 @@ func (a *Archive) VerifySample(ctx context.Context, p *RestorePlan, opts VerifyO
 }
 
 // verify reads the plan's volumes; sink takes the files, nil reads no file.
-func (a *Archive) verify(ctx context.Context, p *RestorePlan, report *VerifyReport, files *comparer, opts VerifyOptions) error {
+func (a *Archive) verify(ctx context.Context, p *RestorePlan, report *VerifyReport, files *comparer, opts VerifyOptions) (err error) {
 	volumes, err := a.volumeFiles(p)
 	if err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp(a.stateDir, "verify-")
+	scratch, release, err := newScratch(a.stateDir, verifyPrefix)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
-	d, err := openDestination(scratch, &Interrupted{}, false)
+	defer func() { err = errors.Join(err, release()) }()
+	d, err := openDestination(scratch, &Interrupted{}, true)
 	if err != nil {
 		return err
 	}
