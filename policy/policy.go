@@ -48,7 +48,8 @@ type Policy struct {
 	// Encryption says how files are encrypted and signed, and what decrypts
 	// them.
 	Encryption Encryption `yaml:"encryption"`
-	// Retention says what prune keeps.
+	// Retention says what is to be kept. Nothing is deleted by it yet: prune
+	// comes with backups.
 	Retention Retention `yaml:"retention"`
 
 	// Path is the file that the policy was read from; "" for one made in
@@ -201,7 +202,8 @@ func (e Encryption) Encrypted() bool {
 	return len(e.Recipients) > 0 || len(e.HiddenRecipients) > 0 || e.Passphrase != ""
 }
 
-// Retention says what prune keeps.
+// Retention says what is to be kept. Nothing is deleted by it yet: prune comes
+// with backups.
 type Retention struct {
 	// KeepFull is how many full sets, with all that build on them, are kept.
 	// Default: all.

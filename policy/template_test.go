@@ -38,7 +38,7 @@ func TestTemplateComments(t *testing.T) {
 		lines = append(lines, line)
 	}
 	p := load(t, strings.Join(lines, ""))
-	if p.Thaw.Speed != "bulk" || len(p.Stores) != 5 || len(p.Routes) != 5 || p.Retention.KeepFor == 0 || p.Prefixes.Volume == "" {
+	if p.Thaw.Speed != "bulk" || len(p.Stores) != 5 || len(p.Routes) != 5 || p.Prefixes.Volume == "" {
 		t.Errorf("got %+v", p)
 	}
 }

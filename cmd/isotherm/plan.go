@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -139,11 +138,7 @@ func certain(p *engine.RestorePlan) bool {
 }
 
 func printPlan(w io.Writer, p *engine.RestorePlan) error {
-	what := "everything"
-	if len(p.Paths) > 0 {
-		what = strings.TrimPrefix(pathArguments(p.Paths), " ")
-	}
-	fmt.Fprintf(w, "restore of %s as of %s: %s, %s of them\n", what, stamp(p.Time),
+	fmt.Fprintf(w, "restore of %s: %s, %s of them\n", subject(p),
 		count(int(p.PathCount), "path", "paths"), count(int(p.FileCount), "regular file", "regular files"))
 	fmt.Fprintf(w, "needs %s, %s; duplicity would read %s, %s\n",
 		count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes),

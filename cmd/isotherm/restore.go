@@ -171,7 +171,7 @@ func (a *app) confirmPrice(p *engine.RestorePlan, yes bool) error {
 		// ask about: a folder costs nothing to read.
 		free = free && (c.Currency == "" || c.Total.Complete() && c.Total.IsZero())
 	}
-	what := fmt.Sprintf("restore needs %s (%s)", count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes))
+	what := fmt.Sprintf("%s needs %s (%s)", subject(p), count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes))
 	if chosen.Thaw.Files > 0 {
 		what += fmt.Sprintf(", %d of them to be thawed (%s)", chosen.Thaw.Files, after(p.Thaw.MadeAt, chosen.ReadyBy))
 	}
@@ -187,6 +187,18 @@ func (a *app) confirmPrice(p *engine.RestorePlan, yes bool) error {
 		a.say("isotherm: %s", what)
 	}
 	return a.confirm(what+". Go ahead?", yes)
+}
+
+// subject says what a plan reads: paths and a time, or a sample.
+func subject(p *engine.RestorePlan) string {
+	if p.Time.IsZero() {
+		return "the sample"
+	}
+	what := "everything"
+	if len(p.Paths) > 0 {
+		what = strings.TrimPrefix(pathArguments(p.Paths), " ")
+	}
+	return what + " as of " + stamp(p.Time)
 }
 
 // restoreAnswer is the answer of restore.
