@@ -71,9 +71,6 @@ func (r *runner) due(w *watch, now time.Time) []asking {
 		if r.waves[n].frozen > 0 && r.open(n, now) {
 			list = append(list, r.cold(w, n, now)...)
 		}
-		if r.progress.Faster != "" {
-			list = append(list, r.hurry(w, n, now)...)
-		}
 		if !w.extendAt.IsZero() && !w.extendAt.After(now) && !w.noExtend && !w.skewed {
 			list = append(list, r.extend(w, n, now)...)
 		}
@@ -138,43 +135,31 @@ func (r *runner) cold(w *watch, n int, now time.Time) []asking {
 	return []asking{planned, extra}
 }
 
-// hurry finds the files of a wave that are thawing slower than SpeedUp wants.
-// The same time to keep must be asked for (cold-storage spec section 4.2). The
-// caller holds mu.
-func (r *runner) hurry(w *watch, n int, now time.Time) []asking {
-	speed := r.speed(w, n)
-	if !w.terms.Upgrade || speed != r.progress.Faster || speedRank(speed) <= speedRank(r.Job.plan.Waves[n].Speed) {
-		return nil
-	}
-	a := asking{wave: n, speed: speed, extra: true, mark: hurried, now: now}
-	keep := r.Job.plan.Waves[n].Keep
-	a.keep = func(int) time.Duration { return keep }
-	for _, i := range r.byWave[n] {
-		if f := r.files[i]; f.state() == backends.Thawing && f&hurried == 0 && !r.progress.Done.has(int(i)) {
-			a.files = append(a.files, i)
-		}
-	}
-	return []asking{a}
-}
-
 // extend finds the thawed files of a wave that freeze soon. The request counts
 // from now, so what is left is added to it: else it would shorten the time
-// (cold-storage spec section 6). The caller holds mu.
+// (cold-storage spec section 6). The plan holds the first extension of each file
+// of an Extend wave, and no other. The caller holds mu.
 func (r *runner) extend(w *watch, n int, now time.Time) []asking {
-	a := asking{wave: n, speed: r.speed(w, n), extra: r.Job.plan.Waves[n].Action != Extend, mark: extended, now: now}
 	more := r.moreDays()
-	a.days = int64(more / day)
-	a.keep = func(i int) time.Duration {
+	planned := asking{wave: n, speed: r.speed(w, n), days: int64(more / day), mark: extended, now: now}
+	planned.keep = func(i int) time.Duration {
 		return max(time.Unix(r.until[i], 0).Sub(now), 0) + more
 	}
+	extra := planned
+	extra.extra = true
 	for _, i := range r.byWave[n] {
 		f := r.files[i]
-		if f.state() == backends.Thawed && f&extended == 0 && !r.progress.Done.has(int(i)) &&
-			r.until[i] != 0 && !time.Unix(r.until[i], 0).After(now.Add(extendBefore)) {
-			a.files = append(a.files, i)
+		if f.state() != backends.Thawed || f&extended != 0 || r.progress.Done.has(int(i)) ||
+			r.until[i] == 0 || time.Unix(r.until[i], 0).After(now.Add(extendBefore)) {
+			continue
+		}
+		if r.Job.plan.Waves[n].Action == Extend && !r.progress.Asked.has(int(i)) {
+			planned.files = append(planned.files, i)
+		} else {
+			extra.files = append(extra.files, i)
 		}
 	}
-	return []asking{a}
+	return []asking{planned, extra}
 }
 
 // moreDays is for how long files are extended: what the line still needs.
@@ -190,10 +175,6 @@ func (r *runner) moreDays() time.Duration {
 // speed is the speed at which files of a wave are asked for now.
 func (r *runner) speed(w *watch, n int) backends.Speed {
 	speed := r.Job.plan.Waves[n].Speed
-	_, offered := w.terms.Speeds[r.progress.Faster]
-	if offered && speedRank(r.progress.Faster) > speedRank(speed) {
-		speed = r.progress.Faster
-	}
 	if speed == backends.Expedited && w.full {
 		speed = backends.SpeedStandard
 	}

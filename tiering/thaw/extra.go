@@ -62,11 +62,8 @@ func (o *Offer) price(perUnit *big.Rat, units int64) price.Amount {
 }
 
 // copies prices restored copies for a number of days, and the one more to which
-// expiry may be rounded up; nothing for no days.
+// expiry may be rounded up.
 func (o *Offer) copies(bytes, days int64) price.Amount {
-	if days == 0 {
-		return price.Zero(o.Currency)
-	}
 	return o.price(o.PerByteDay, bytes*(days+1))
 }
 

@@ -80,7 +80,7 @@ type Status struct {
 	NextPoll     time.Time `json:"next_poll,omitzero"` // of the listings; zero when none is due
 
 	Requests  int64          `json:"requests"`            // thaw requests sent, those beyond the plan included
-	Repeated  int64          `json:"repeated"`            // of these, beyond the plan: extended, sped up, frozen again unread
+	Repeated  int64          `json:"repeated"`            // of these, beyond the plan: extended, frozen again unread
 	Estimated []price.Amount `json:"estimated,omitempty"` // price of the plan
 	Extra     []price.Amount `json:"extra,omitempty"`     // price of what was repeated, upper bound
 }
@@ -266,44 +266,4 @@ func (j *Job) Cancel(ctx context.Context) (Status, error) {
 		return j.Status(), fmt.Errorf("cancel thaw job %s: %w", j.id, err)
 	}
 	return j.Status(), nil
-}
-
-// SpeedUp asks for all that is not readable yet at a faster speed. Stores that
-// do not offer it go on as they are. A *CostError says that it would pass the
-// plan's MaxCost: then nothing is changed.
-func (j *Job) SpeedUp(ctx context.Context, s backends.Speed) error {
-	if err := j.speedUp(s); err != nil {
-		return fmt.Errorf("speed up thaw job %s: %w", j.id, err)
-	}
-	return j.save(ctx, true)
-}
-
-func (j *Job) speedUp(s backends.Speed) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.progress.Status.State != Running {
-		return ErrEnded
-	}
-	if !slices.ContainsFunc(j.plan.Stores, func(p PlanStore) bool { return p.offer(s) != nil }) {
-		var offered []backends.Speed
-		for _, p := range j.plan.Stores {
-			for _, o := range p.Offers {
-				offered = append(offered, o.Speed)
-			}
-		}
-		return &SpeedError{Speed: s, Offered: offered}
-	}
-	var list []int32
-	for i, f := range j.files {
-		if !f.readable() && !j.progress.Done.has(i) {
-			list = append(list, int32(i))
-		}
-	}
-	if err := j.affords(j.extra(list, s, 0)); err != nil {
-		return err
-	}
-	j.progress.Faster = s
-	j.dirty = true
-	j.rouse()
-	return nil
 }

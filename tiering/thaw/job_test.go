@@ -21,7 +21,6 @@ import (
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/coldsim"
-	"github.com/isotherm-backup/isotherm/policy/price"
 	"github.com/isotherm-backup/isotherm/tiering"
 )
 
@@ -630,56 +629,6 @@ func TestCancel(t *testing.T) {
 		if _, err := j.Cancel(t.Context()); !errors.Is(err, ErrEnded) {
 			t.Errorf("cancel again: %v, want ErrEnded", err)
 		}
-		if err := j.SpeedUp(t.Context(), backends.SpeedStandard); !errors.Is(err, ErrEnded) {
-			t.Errorf("speed up: %v, want ErrEnded", err)
-		}
-	})
-}
-
-func TestSpeedUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFixture(t, 5, coldsim.Options{Class: backends.DeepArchive})
-		j := f.start(f.plan(func(r *Request) { r.Speed = backends.Bulk }))
-		began := time.Now()
-		run, reading := drive(t.Context(), j, func(ctx context.Context) error {
-			time.Sleep(time.Hour)
-			if err := j.SpeedUp(ctx, backends.Expedited); !errors.Is(err, backends.ErrUnsupported) {
-				return fmt.Errorf("expedited: %v, want ErrUnsupported", err)
-			}
-			if err := j.SpeedUp(ctx, backends.SpeedStandard); err != nil {
-				return err
-			}
-			return readAll(f.place, j)(ctx)
-		})
-		if run != nil || reading != nil {
-			t.Fatalf("run: %v; reading: %v", run, reading)
-		}
-		if took := time.Since(began); took > 14*time.Hour {
-			t.Errorf("it took %s, want the 12 h of standard after one hour", took)
-		}
-		if got := f.bill().Thaws[backends.SpeedStandard].Requests; got != 5 {
-			t.Errorf("%d standard retrievals, want 5", got)
-		}
-		if s := j.Status(); s.Repeated != 5 {
-			t.Errorf("%d requests beyond the plan, want 5", s.Repeated)
-		}
-	})
-}
-
-// TestSpeedUpTooDear: nothing is changed above the limit.
-func TestSpeedUpTooDear(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFixture(t, 5, coldsim.Options{Class: backends.DeepArchive})
-		limit, err := price.NewAmount("0.0013", "USD")
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Bulk: 5 x (0.025 + 0.0004)/1000 + 170 x 0.005/1000 = 0.000977 USD;
-		// standard: 5 x 0.10/1000 = 0.0005 more.
-		j := f.start(f.plan(func(r *Request) { r.Speed, r.MaxCost = backends.Bulk, &limit }))
-		if _, ok := errors.AsType[*CostError](j.SpeedUp(t.Context(), backends.SpeedStandard)); !ok {
-			t.Error("it may cost more than the limit, want a CostError")
-		}
 	})
 }
 
@@ -749,6 +698,9 @@ func TestSettle(t *testing.T) {
 		}
 		if s := j.Status(); s.Readable.Files != first || s.Waiting() || s.Later.Files != 100-first {
 			t.Errorf("status = %+v, want %d readable and the rest for later", s, first)
+		}
+		if all, err := List(t.Context(), f, f.opts()); err != nil || len(all) != 1 || all[0].Readable.Files != first {
+			t.Errorf("written down: %+v, %v; want %d readable", all, err, first)
 		}
 		j, err := Open(t.Context(), f, "", f.opts())
 		if err != nil {

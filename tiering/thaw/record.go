@@ -98,12 +98,11 @@ func (p *Plan) check() error {
 
 // progress is what a job has noted down beside its plan.
 type progress struct {
-	Version int            `json:"version"`
-	Status  Status         `json:"status"`
-	Asked   bitmap         `json:"asked,omitempty"`    // by file: asked for at least once
-	Done    bitmap         `json:"done,omitempty"`     // by file: read
-	AskedAt []time.Time    `json:"asked_at,omitempty"` // by wave: when it was last asked for
-	Faster  backends.Speed `json:"faster,omitempty"`   // see Job.SpeedUp
+	Version int         `json:"version"`
+	Status  Status      `json:"status"`
+	Asked   bitmap      `json:"asked,omitempty"`    // by file: asked for at least once
+	Done    bitmap      `json:"done,omitempty"`     // by file: read
+	AskedAt []time.Time `json:"asked_at,omitempty"` // by wave: when it was last asked for
 }
 
 // parseProgress reads a progress. Errors are backends.ErrCorrupt.
@@ -139,9 +138,6 @@ func (p *progress) merge(q *progress) {
 		if q.AskedAt[i].After(p.AskedAt[i]) {
 			p.AskedAt[i] = q.AskedAt[i]
 		}
-	}
-	if speedRank(q.Faster) > speedRank(p.Faster) {
-		p.Faster = q.Faster
 	}
 	s, o := &p.Status, &q.Status
 	if s.State == Running && o.State != Running {

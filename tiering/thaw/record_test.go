@@ -97,7 +97,6 @@ func TestProgressMerge(t *testing.T) {
 			Asked:   rapid.SliceOfN(rapid.Byte(), 2, 2).Draw(t, "asked"),
 			Done:    rapid.SliceOfN(rapid.Byte(), 2, 2).Draw(t, "done"),
 			AskedAt: []time.Time{now.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, "at")))},
-			Faster:  rapid.SampledFrom([]backends.Speed{"", backends.Bulk, backends.Expedited}).Draw(t, "faster"),
 		}
 		p.Status.State = rapid.SampledFrom([]State{Running, Running, Cancelled}).Draw(t, "state")
 		p.Status.Requests = rapid.Int64Range(0, 9).Draw(t, "requests")

@@ -152,7 +152,7 @@ func (r *runner) isDirty() bool {
 // over reports whether the job has ended, and writes that down.
 func (r *runner) over(ctx context.Context) (bool, error) {
 	if text, err := folderOf(r.opts).read(r.id + stateSuffix); err == nil {
-		r.takeOver(text) // another process may have cancelled it, or sped it up
+		r.takeOver(text) // another process may have cancelled it
 	}
 	r.mu.Lock()
 	s := &r.progress.Status
@@ -193,7 +193,7 @@ func (r *runner) look(now time.Time) {
 	}
 }
 
-// sleep waits until something is due or Done, Again, SpeedUp or Cancel want
+// sleep waits until something is due or Done, Again or Cancel want
 // attention.
 func (r *runner) sleep(ctx context.Context) error {
 	now := r.clock.Now()

@@ -15,7 +15,6 @@ const (
 	seen      fileState = 1 << (iota + 2) // a listing showed it thawing or thawed since it was asked for
 	yielded                               // Readable has told its name
 	extended                              // its expiry was moved, the listing has yet to show it
-	hurried                               // asked for again at Job.SpeedUp's speed
 )
 
 func (s fileState) state() backends.State { return backends.State(s & stateBits) }
@@ -89,7 +88,8 @@ func (j *Job) bucket(i int) *Count {
 	return &s.Frozen
 }
 
-// set notes the state of a file. The caller holds mu.
+// set notes the state of a file; the counts are part of what is written down. The
+// caller holds mu.
 func (j *Job) set(i int, state backends.State) {
 	old := j.files[i]
 	if old.state() == state {
@@ -98,6 +98,7 @@ func (j *Job) set(i int, state backends.State) {
 	size := j.plan.Files.Sizes[i]
 	j.bucket(i).add(size, -1)
 	j.files[i] = old&^stateBits | fileState(state)
+	j.dirty = true
 	j.bucket(i).add(size, 1)
 	if j.progress.Done.has(i) {
 		return
