@@ -41,6 +41,9 @@ type Record struct {
 	Digest backends.Digest `json:"digest,omitzero"` // of the right version, if known
 	Since  time.Time       `json:"since"`           // by Tiers.Clock
 	Why    string          `json:"why"`
+	// Moving says that the copies were right, all of them, and that Want is
+	// where a move takes them; see Tiers.NoteMove.
+	Moving bool `json:"moving,omitempty"`
 	// Published says that the record lies in a hot store, so that it is out of
 	// date once it is gone from there.
 	Published bool `json:"published,omitempty"`
