@@ -18,6 +18,20 @@ func (e *OtherJobError) Error() string {
 	return fmt.Sprintf("thaw job %s is under way for another restore", e.ID)
 }
 
+// A LapsedJobError says that a thaw job cannot give all volumes of a plan any
+// more: they froze again, and were agreed to be thawed once.
+type LapsedJobError struct {
+	Job     *thaw.Job // still under way
+	Volumes int
+}
+
+func (e *LapsedJobError) Error() string {
+	if e.Volumes == 1 {
+		return fmt.Sprintf("thaw job %s has lapsed: a volume froze again", e.Job.ID())
+	}
+	return fmt.Sprintf("thaw job %s has lapsed: %d volumes froze again", e.Job.ID(), e.Volumes)
+}
+
 // NeedsThaw reports whether some volumes of the plan cannot simply be read:
 // they are frozen, thawing, or would freeze again before they are read.
 func (p *RestorePlan) NeedsThaw() bool {
@@ -30,7 +44,8 @@ func (p *RestorePlan) NeedsThaw() bool {
 }
 
 // Job returns the job under way that thaws for the plan; nil when there is none.
-// A job that does not thaw all that the plan needs is an *OtherJobError.
+// A job that does not thaw all that the plan needs is an *OtherJobError; one that
+// would have to ask once more for what froze again is a *LapsedJobError.
 func (a *Archive) Job(ctx context.Context, p *RestorePlan, observe func(thaw.Event)) (*thaw.Job, error) {
 	job, err := thaw.Open(ctx, a.tiers, "", a.jobOptions(observe))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,13 +54,16 @@ func (a *Archive) Job(ctx context.Context, p *RestorePlan, observe func(thaw.Eve
 	if err != nil {
 		return nil, err
 	}
-	shared, lacking := overlap(job.Plan(), p.Thaw)
+	m := job.Match(p.Thaw)
 	switch {
-	case lacking > 0:
+	case m.Lacking > 0:
 		return nil, &OtherJobError{job.ID()}
-	case shared == 0:
+	case m.Lapsed > 0:
+		return nil, &LapsedJobError{Job: job, Volumes: m.Lapsed}
+	case m.Shared == 0:
 		return nil, nil // nothing to thaw, and nothing that the job would learn
 	}
+	job.Want(p.Thaw.Files.Names)
 	return job, nil
 }
 
@@ -59,24 +77,6 @@ func (a *Archive) jobOptions(observe func(thaw.Event)) thaw.Options {
 	return thaw.Options{StateDir: a.stateDir, Log: a.log, Observe: observe}
 }
 
-// overlap counts the files of a plan that a job has, and those that it has not
-// and that cannot be read at once.
-func overlap(job, p *thaw.Plan) (shared, lacking int) {
-	has := make(map[string]bool, job.Len())
-	for _, name := range job.Files.Names {
-		has[name] = true
-	}
-	for i, name := range p.Files.Names {
-		switch {
-		case has[name]:
-			shared++
-		case p.Waves[p.Files.Waves[i]].Action != thaw.Read:
-			lacking++
-		}
-	}
-	return shared, lacking
-}
-
 // WhileThawing runs a job and calls read with the volumes of the plan as they
 // become readable, until read has ended. The job must have all of the plan's
 // volumes that are not readable; nil stands for no job, when all can be read.
@@ -88,7 +88,13 @@ func (a *Archive) WhileThawing(ctx context.Context, p *RestorePlan, job *thaw.Jo
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- job.Run(running) }() // ends with running, which this function stops
-	err := read(withReadable{job, readableNow(p.Thaw, job.Plan())})
+	err := read(withReadable{job, readableNow(p.Thaw)})
+	if err == nil {
+		// It is over, also for volumes that nothing could be made of.
+		for _, name := range p.Thaw.Files.Names {
+			job.Done(name)
+		}
+	}
 	if err != nil || job.Status().Done.Files < job.Plan().Len() {
 		stop() // otherwise the job sees for itself that all was read
 	}
@@ -99,8 +105,7 @@ func (a *Archive) WhileThawing(ctx context.Context, p *RestorePlan, job *thaw.Jo
 	return errors.Join(err, jobErr)
 }
 
-// withReadable are the arrivals of a job, after volumes that can be read already
-// and that the job knows nothing of.
+// withReadable are the arrivals of a job, after volumes that can be read already.
 type withReadable struct {
 	*thaw.Job
 	first []string
@@ -119,15 +124,11 @@ func (w withReadable) Readable(ctx context.Context) iter.Seq2[string, error] {
 }
 
 // readableNow lists the files of a plan that can be read at once and that the
-// job has not.
-func readableNow(p, job *thaw.Plan) []string {
-	known := make(map[string]bool, len(job.Files.Names))
-	for _, name := range job.Files.Names {
-		known[name] = true
-	}
+// job, which may be nil, does not tell of.
+func readableNow(p *thaw.Plan, job *thaw.Job) []string {
 	var names []string
 	for i, name := range p.Files.Names {
-		if p.Waves[p.Files.Waves[i]].Action == thaw.Read && !known[name] {
+		if p.Waves[p.Files.Waves[i]].Action == thaw.Read && (job == nil || !job.Delivers(name)) {
 			names = append(names, name)
 		}
 	}
@@ -138,7 +139,7 @@ func readableNow(p, job *thaw.Plan) []string {
 // restore from them ends with a *WaitingError when that is not all. The job,
 // which may be nil, learns what it need not thaw any more.
 func (p *RestorePlan) ReadableNow(job *thaw.Job) Arrivals {
-	return arrived{names: readableNow(p.Thaw, &thaw.Plan{}), job: job}
+	return arrived{names: readableNow(p.Thaw), job: job}
 }
 
 // arrived are volumes that can be read already; no others arrive.

@@ -27,6 +27,7 @@ func (a *app) explain(err error) (code int, hints []string) {
 		cost     *thaw.CostError
 		deadline *thaw.DeadlineError
 		speed    *thaw.SpeedError
+		lapsed   *thaw.LapsedError
 		missing  *engine.PathError
 	)
 	switch {
@@ -40,6 +41,8 @@ func (a *app) explain(err error) (code int, hints []string) {
 		return code, append(hints, "another speed may be cheaper: see `isotherm plan`; --max-cost or max_cost in the policy raises the limit")
 	case errors.As(err, &deadline):
 		return code, append(hints, "--speed cheapest takes any speed that meets it; a later --deadline, fewer paths or a faster line would do, too: see `isotherm plan`")
+	case errors.As(err, &lapsed):
+		return code, append(hints, "run the same command again, or `isotherm thaw start` instead of `thaw wait`: it says the new price and asks")
 	case errors.As(err, &missing):
 		return code, append(hints, "`isotherm ls` lists what is there, with --time T what was there then; paths are relative to the backup's root")
 	case errors.As(err, &frozen):

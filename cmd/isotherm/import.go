@@ -189,7 +189,7 @@ func (r importAnswer) print(w io.Writer) {
 		fmt.Fprintf(w, "%s checked by size only: no manifest has their checksum\n", count(r.Unchecked, "volume was", "volumes were"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Foreign)) {
-		fmt.Fprintf(w, "left out: %s: %s\n", name, r.Foreign[name])
+		fmt.Fprintf(w, "left out: %s: %s\n", printable(name), printable(r.Foreign[name]))
 	}
 	for _, why := range r.Frozen {
 		fmt.Fprintf(w, "frozen at the source: %s\n", why)

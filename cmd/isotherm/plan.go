@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -143,8 +144,15 @@ func printPlan(w io.Writer, p *engine.RestorePlan) error {
 	fmt.Fprintf(w, "needs %s, %s; duplicity would read %s, %s\n",
 		count(p.Needed.Volumes, "volume", "volumes"), size(p.Needed.Bytes),
 		count(p.Compared.Volumes, "volume", "volumes"), size(p.Compared.Bytes))
+	for _, store := range slices.Sorted(maps.Keys(p.Unlisted)) {
+		fmt.Fprintf(w, "store %s cannot be listed: what lies there is unknown\n", store)
+	}
+	where := "in no store"
+	if len(p.Unlisted) > 0 {
+		where = "in no store that can be listed"
+	}
 	for _, m := range p.Missing {
-		fmt.Fprintf(w, "missing: volume %d of the set of %s is in no store\n", m.Number, stamp(m.Set))
+		fmt.Fprintf(w, "missing: volume %d of the set of %s is %s\n", m.Number, stamp(m.Set), where)
 	}
 	for _, path := range p.Problems {
 		fmt.Fprintf(w, "missing: no volume is said to hold %s\n", printable(path))

@@ -114,7 +114,7 @@ func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, d
 	if err := s.archive.CheckKeys(ctx, p); err != nil {
 		return err
 	}
-	job, err := a.agreed(ctx, s, p, flags.yes)
+	job, err := a.agreed(ctx, s, p, flags.planFlags, flags.yes)
 	if err != nil {
 		return err
 	}
@@ -140,24 +140,45 @@ func (a *app) carryOut(ctx context.Context, s *session, p *engine.RestorePlan, d
 }
 
 // agreed returns the thaw job under way for the plan, which was agreed to when it
-// began, or asks and starts one; nil when everything can be read already.
-func (a *app) agreed(ctx context.Context, s *session, p *engine.RestorePlan, yes bool) (*thaw.Job, error) {
+// began, or asks and starts one; nil when everything can be read already. A
+// job that has lapsed for the plan is superseded.
+func (a *app) agreed(ctx context.Context, s *session, p *engine.RestorePlan, flags planFlags, yes bool) (*thaw.Job, error) {
 	job, err := s.archive.Job(ctx, p, a.observeThaw())
-	if other := (*engine.OtherJobError)(nil); errors.As(err, &other) {
+	var other *engine.OtherJobError
+	var lapsed *engine.LapsedJobError
+	switch {
+	case errors.As(err, &other):
 		return nil, withHints(err, exitFailed,
 			"`isotherm thaw status` shows it; carry it on by the restore it belongs to, or end it with `isotherm thaw cancel`")
-	}
-	if err != nil {
+	case errors.As(err, &lapsed):
+		a.progress.wait()
+		a.say("isotherm: %v", lapsed)
+	case err != nil:
 		return nil, err
-	}
-	if job != nil {
-		a.say("isotherm: carrying on thaw job %s", job.ID())
-		return job, nil
+	case job != nil:
+		return job, a.carryOn(job, p, flags)
 	}
 	if err := a.confirmPrice(p, yes); err != nil || !p.NeedsThaw() {
 		return nil, err
 	}
+	if lapsed != nil {
+		if _, err := lapsed.Job.Supersede(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return s.archive.StartJob(ctx, p, a.observeThaw())
+}
+
+// carryOn binds a job under way to the limit that this command names. That of
+// the policy was known when the job was agreed to.
+func (a *app) carryOn(job *thaw.Job, p *engine.RestorePlan, flags planFlags) error {
+	if flags.maxCost != "" {
+		if err := job.SetLimit(*p.Thaw.MaxCost); err != nil {
+			return err
+		}
+	}
+	a.say("isotherm: carrying on thaw job %s", job.ID())
+	return nil
 }
 
 // confirmPrice asks before anything is spent. What costs nothing is not asked.
@@ -257,18 +278,33 @@ func printRestored(w io.Writer, r restoreAnswer) error {
 	return err
 }
 
-// tellTroubles says what was skipped, and what went wrong on the way.
+// tellTroubles says what was skipped, and what went wrong on the way: each
+// volume that cannot be used once, with the paths it takes along.
 func (a *app) tellTroubles(r *engine.RestoreReport) {
 	const shown = 20
+	lost := map[string][]string{} // paths by volume
 	for i, f := range r.Failed {
-		if i == shown {
-			a.say("isotherm: and %d more paths; --json lists them", r.FailedCount-shown)
-			break
+		if v, ok := errors.AsType[*engine.VolumeError](f); ok {
+			lost[v.Name] = append(lost[v.Name], f.Path)
+			continue
 		}
-		a.say("isotherm: %v", f)
+		if i < shown {
+			a.say("isotherm: %v", f)
+		}
 	}
 	for _, v := range r.Volumes {
 		a.say("isotherm: %v", v)
+		paths := lost[v.Name]
+		for i, path := range paths {
+			if i == shown {
+				a.say("isotherm:   and %d more", len(paths)-shown)
+				break
+			}
+			a.say("isotherm:   not restored: %s", printable(path))
+		}
+	}
+	if r.FailedCount > shown {
+		a.say("isotherm: %s not restored; --json lists them", count(int(r.FailedCount), "path was", "paths were"))
 	}
 	for _, d := range r.Damaged {
 		a.say("isotherm: %v; read from another copy. `isotherm repair` replaces it", d)

@@ -77,6 +77,11 @@ func printStatus(w io.Writer, st *engine.Status) error {
 	}
 	printLeftovers(w, st)
 	printStores(w, st.Stores)
+	for _, s := range st.Stores {
+		if s.Error != "" {
+			fmt.Fprintf(w, "\nstore %s cannot be listed: what is said to be missing above may lie there\n", s.Name)
+		}
+	}
 	printJobs(w, st.Jobs)
 	if n := len(st.Degraded); n > 0 {
 		fmt.Fprintf(w, "\n%s not in every store of a mirror: run `isotherm repair`\n", count(n, "file is", "files are"))

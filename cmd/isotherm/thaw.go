@@ -63,7 +63,7 @@ func (a *app) thawStart(ctx context.Context, flags planFlags, paths []string, ye
 			if err := s.archive.CheckKeys(ctx, p); err != nil {
 				return err
 			}
-			job, err := a.agreed(ctx, s, p, yes)
+			job, err := a.agreed(ctx, s, p, flags, yes)
 			if err != nil {
 				return err
 			}
