@@ -91,6 +91,9 @@ func (a *Archive) Restore(ctx context.Context, p *RestorePlan, dest string, opts
 	if err == nil && len(report.Volumes) == 0 {
 		err = d.clear()
 	}
+	if err == nil {
+		r.end()
+	}
 	if err == nil && len(p.Paths) == 0 {
 		err = t.finish()
 	}

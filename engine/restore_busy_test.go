@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,5 +36,42 @@ func TestRestoreTwiceAtOnce(t *testing.T) {
 	again, err := second.restore(t.Context(), time.Now(), dest, RestoreOptions{})
 	if notEmpty := (*NotEmptyError)(nil); !errors.As(err, &notEmpty) {
 		t.Errorf("restore after the first has ended: %+v, %v", again, err)
+	}
+}
+
+// arrivalsTold tells when a volume is not needed any more.
+type arrivalsTold struct {
+	Arrivals
+	done func(name string)
+}
+
+func (a arrivalsTold) Done(name string) { a.done(name) }
+
+// A volume is needed as long as a restore that is killed would read it again:
+// until the journal names it, or is gone.
+func TestRestoreNeedsVolumesToItsEnd(t *testing.T) {
+	t.Parallel()
+	rig := newRestoreRig(t, rigOptions{dirs: []string{copyArchive(t, fixture("plain-gz/archive"))}})
+	p, err := rig.plan(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	files, err := rig.archive.volumeFiles(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dest, told := t.TempDir(), 0
+	opts := RestoreOptions{Arrivals: arrivalsTold{allReadable(files), func(name string) {
+		told++
+		if _, err := ReadInterrupted(dest); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is done, and the journal that lacks it is there: %v", name, err)
+		}
+	}}}
+	if _, err := rig.archive.Restore(t.Context(), p, dest, opts); err != nil {
+		t.Fatal(err)
+	}
+	if told != len(files) {
+		t.Errorf("%d volumes of %d are done", told, len(files))
 	}
 }

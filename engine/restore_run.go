@@ -95,7 +95,7 @@ type finished struct {
 }
 
 // run reads all volumes that are not in the journal yet. When it fails, what
-// was done is kept for another run.
+// was done is kept for another run; when it does not, end must follow.
 func (r *restorer) run(ctx context.Context) error {
 	if err := r.prepare(); err != nil {
 		return err
@@ -116,13 +116,9 @@ func (r *restorer) run(ctx context.Context) error {
 		return workers.Wait()
 	})
 	err := g.Wait()
-	if err == nil && r.queue.left() == 0 && len(r.report.Volumes) == 0 {
-		// Nobody will carry on from here. When the last files reach the disk is
-		// left to the system, as by cp and tar.
-		for _, f := range r.pending {
-			r.arrivals.Done(r.volumes[f.volume].Name)
-		}
-	} else {
+	// When all is read, nobody will carry on from here: when the last files reach
+	// the disk is left to the system, as by cp and tar, and end tells of them.
+	if err != nil || r.queue.left() > 0 || len(r.report.Volumes) > 0 {
 		// Spools are gone by now, so even on a full disk there is room for this.
 		err = errors.Join(err, r.checkpoint())
 	}
@@ -131,6 +127,16 @@ func (r *restorer) run(ctx context.Context) error {
 		err = r.waiting()
 	}
 	return err
+}
+
+// end tells of the volumes that no journal says to be finished, once there is
+// no journal any more: a restore that is killed before that reads them again, and
+// needs them.
+func (r *restorer) end() {
+	for _, f := range r.pending {
+		r.arrivals.Done(r.volumes[f.volume].Name)
+	}
+	r.pending = nil
 }
 
 // prepare brings the staging into the state in which the journal left it.

@@ -124,7 +124,10 @@ func (a *Archive) verify(ctx context.Context, p *RestorePlan, report *VerifyRepo
 	for _, path := range p.Problems {
 		r.failPath(path, errNoVolume)
 	}
-	err = errors.Join(r.run(ctx), d.close())
+	if err = r.run(ctx); err == nil {
+		r.end()
+	}
+	err = errors.Join(err, d.close())
 	report.Failed, report.FailedCount = restored.Failed, restored.FailedCount
 	report.Unusable, report.Damaged = restored.Volumes, restored.Damaged
 	report.Files, report.Bytes = restored.Files, restored.Bytes
