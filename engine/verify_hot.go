@@ -19,6 +19,7 @@ type HotReport struct {
 	Volumes int // that these name
 	Copies  int // of volumes, found in the stores
 	Sums    int // checksums of the listings that could be compared
+	Read    int // copies of manifests and signatures that were read to be compared
 	// Problems are at most 10000; ProblemCount counts all.
 	Problems     []HotProblem
 	ProblemCount int64
@@ -49,7 +50,9 @@ func (r *HotReport) add(name, store, format string, args ...any) {
 // VerifyHot compares manifests with listings: that every set has its signature
 // and every volume that its manifest names, that copies are of one size and,
 // where the stores' listings tell checksums, of one content, and that this is the
-// manifest's. It lists the stores once more and reads no volume.
+// manifest's. Copies of manifests and signatures that can be read without a thaw
+// are compared by reading them, where listings tell no checksums. It lists the
+// stores once more and reads no volume.
 func (a *Archive) VerifyHot(ctx context.Context) (*HotReport, error) {
 	v, err := a.current()
 	if err != nil {
@@ -92,9 +95,15 @@ func (a *Archive) verifySet(ctx context.Context, h *hotCheck, s *chain.Set) erro
 		h.report.add(name, "", "its signature is in no store")
 	default:
 		h.copies(h.view.name(s.Signature), manifest.Hash{})
+		if err := a.contents(ctx, h, h.view.name(s.Signature), cachedCatalogs()); err != nil {
+			return err
+		}
 	}
 	h.report.Sets++
 	h.copies(h.view.name(s.Manifest), manifest.Hash{})
+	if err := a.contents(ctx, h, h.view.name(s.Manifest), cachedManifests()); err != nil {
+		return err
+	}
 	named := make(map[int]bool)
 	for v, err := range a.manifest(h.view, s) {
 		if err = errors.Join(err, ctx.Err()); err != nil {

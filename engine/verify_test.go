@@ -173,3 +173,43 @@ func TestVerifyAgainst(t *testing.T) {
 		t.Errorf("what was not asked for is compared: %+v", report)
 	}
 }
+
+// Copies of one size in a mirror of which no listing tells a checksum are read,
+// those of volumes are not.
+func TestVerifyHotReadsMirrors(t *testing.T) {
+	t.Parallel()
+	const manifest, signature = "duplicity-full.20240101T000000Z.manifest", "duplicity-full-signatures.20240101T000000Z.sigtar.gz"
+	for name, tt := range map[string]struct{ file, want string }{
+		"manifest":  {manifest, "its copies differ: that in hot0 can be decoded; that in hot1 cannot be"},
+		"signature": {signature, "its copies differ: that in hot0 can be decoded; that in hot1 cannot be"},
+		"none":      {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := copyArchive(t, fixture("plain-gz/archive")), copyArchive(t, fixture("plain-gz/archive"))
+			if tt.file != "" {
+				damageFile(t, second, tt.file, func(b []byte) []byte { b[len(b)/2] ^= 0x10; b[0] ^= 0x10; return b })
+			}
+			rig := newRestoreRig(t, rigOptions{dirs: []string{first, second}})
+			report, err := rig.archive.VerifyHot(t.Context())
+			if err != nil || report.Read != 12 {
+				t.Fatalf("report %+v, %v", report, err)
+			}
+			var want []string
+			if tt.file != "" {
+				want = []string{tt.file + ": " + tt.want}
+			}
+			var got []string
+			for _, p := range report.Problems {
+				text, _, _ := strings.Cut(p.String(), " decoded: ") // why
+				got = append(got, text)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if _, volumes := rig.reads(); volumes != 0 {
+				t.Errorf("%d volumes were read", volumes)
+			}
+		})
+	}
+}

@@ -34,7 +34,8 @@ func newVerifyCommand(app *app) *cobra.Command {
 		Long: `Verify checks one of three things, by default the first.
 
 --hot-only compares manifests with the stores' listings: names, sizes, checksums,
-missing volumes and signatures. It reads no volume and thaws nothing.
+missing volumes and signatures, and hot copies of manifests and signatures with each
+other. It reads no volume and thaws nothing.
 
 --against DIR compares what a restore would give with a folder, contents included;
 what is frozen is thawed first, after asking. DIR stands for the backup's root;
@@ -96,6 +97,7 @@ type verifyAnswer struct {
 	Volumes  int      `json:"volumes"`            // named by manifests with --hot-only, read otherwise
 	Copies   int      `json:"copies,omitempty"`   // --hot-only: of volumes
 	Sums     int      `json:"sums,omitempty"`     // --hot-only: checksums that could be compared
+	Read     int      `json:"read,omitempty"`     // --hot-only: copies of manifests and signatures that were read
 	Files    int64    `json:"files,omitempty"`    // --against: regular files compared
 	Bytes    int64    `json:"bytes,omitempty"`    // --against: of their content
 	Seed     uint64   `json:"seed,omitempty"`     // --sample
@@ -111,7 +113,7 @@ func (a *app) verifyHot(ctx context.Context) error {
 		}
 		answer := verifyAnswer{
 			Good: report.ProblemCount == 0, Sets: report.Sets, Volumes: report.Volumes,
-			Copies: report.Copies, Sums: report.Sums, Count: report.ProblemCount,
+			Copies: report.Copies, Sums: report.Sums, Read: report.Read, Count: report.ProblemCount,
 		}
 		for _, p := range report.Problems {
 			answer.Problems = append(answer.Problems, p.String())
@@ -119,10 +121,22 @@ func (a *app) verifyHot(ctx context.Context) error {
 		if err := answer.addMissingCopies(ctx, s); err != nil {
 			return err
 		}
-		return a.verified(answer, fmt.Sprintf("%s, %s in %s; %s compared",
+		return a.verified(answer, fmt.Sprintf("%s, %s in %s; %s",
 			count(report.Sets, "set", "sets"), count(report.Volumes, "volume", "volumes"),
-			count(report.Copies, "copy", "copies"), count(report.Sums, "checksum", "checksums")))
+			count(report.Copies, "copy", "copies"), compared(report)))
 	})
+}
+
+// compared says what a verdict of listings rests on.
+func compared(r *engine.HotReport) string {
+	what := "names and sizes compared, since the listings tell no checksums"
+	if r.Sums > 0 {
+		what = count(r.Sums, "checksum", "checksums") + " compared"
+	}
+	if r.Read > 0 {
+		what += "; " + count(r.Read, "copy of a manifest or signature", "copies of manifests and signatures") + " read"
+	}
+	return what
 }
 
 func (a *app) verifyAgainst(ctx context.Context, paths []string, flags verifyFlags) error {
