@@ -27,7 +27,10 @@ func newRetierCommand(app *app) *cobra.Command {
 		Short: "Move the files whose route has changed, with their age or with the policy",
 		Long: `Retier copies each file to where its route says now, verifies the copy, and then
 deletes the old one. It needs every store to be listed, never thaws anything, and
-never takes away the last readable copy of a manifest or signature.
+never takes away the last readable copy of a manifest or signature. Where several
+copies lie already, none is deleted before all are known to be equal, by the stores'
+checksums or by reading them; a frozen copy without a checksum cannot be compared.
+What was interrupted is carried on, with this machine's state.
 
 Exit codes: 0 every file is where its route says; 1 failed; 2 usage or policy;
 4 some files could not be moved now.`,
