@@ -230,11 +230,14 @@ func (t *Tiers) finish(ctx context.Context, name string, p placement, f *fanout,
 func (t *Tiers) takeBack(ctx context.Context, name string, p placement, f *fanout, loc location, why error) error {
 	t.drop(name)
 	good := f.committed()
-	if len(good) == 0 || len(good) == len(f.lanes) {
+	if len(good) == len(f.lanes) {
 		return why
 	}
 	// It must be done even if the caller has gone.
 	ctx = context.WithoutCancel(ctx)
+	if len(good) == 0 {
+		return errors.Join(why, t.loosen(ctx, name))
+	}
 	if len(loc.copies) > 0 || len(loc.failed) > 0 {
 		return errors.Join(why, t.degrade(ctx, f.record(name, p, why)))
 	}
@@ -248,6 +251,17 @@ func (t *Tiers) takeBack(ctx context.Context, name string, p placement, f *fanou
 		return errors.Join(why, t.degrade(ctx, Record{Name: name, Why: err.Error()}))
 	}
 	return why
+}
+
+// loosen takes back from a Record which version its good copies are: a put that
+// no store has acknowledged may have reached one of them all the same.
+func (t *Tiers) loosen(ctx context.Context, name string) error {
+	r, ok := t.records.get(name)
+	if !ok || r.Deleted() || r.Size == 0 && r.Digest.IsZero() {
+		return nil
+	}
+	r.Size, r.Digest = 0, backends.Digest{}
+	return t.degrade(ctx, r)
 }
 
 // noteLanes remembers the copies that a put made, beside those of loc in other
