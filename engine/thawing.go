@@ -88,7 +88,7 @@ func (a *Archive) WhileThawing(ctx context.Context, p *RestorePlan, job *thaw.Jo
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- job.Run(running) }() // ends with running, which this function stops
-	err := read(withReadable{job, readableNow(p.Thaw)})
+	err := read(withReadable{job, readableNow(p.Thaw, job)})
 	if err == nil {
 		// It is over, also for volumes that nothing could be made of.
 		for _, name := range p.Thaw.Files.Names {
@@ -139,7 +139,7 @@ func readableNow(p *thaw.Plan, job *thaw.Job) []string {
 // restore from them ends with a *WaitingError when that is not all. The job,
 // which may be nil, learns what it need not thaw any more.
 func (p *RestorePlan) ReadableNow(job *thaw.Job) Arrivals {
-	return arrived{names: readableNow(p.Thaw), job: job}
+	return arrived{names: readableNow(p.Thaw, nil), job: job}
 }
 
 // arrived are volumes that can be read already; no others arrive.

@@ -156,7 +156,7 @@ func (a *app) agreed(ctx context.Context, s *session, p *engine.RestorePlan, fla
 	case err != nil:
 		return nil, err
 	case job != nil:
-		return job, a.carryOn(job, p, flags)
+		return job, a.keepOn(job, p, flags)
 	}
 	if err := a.confirmPrice(p, yes); err != nil || !p.NeedsThaw() {
 		return nil, err
@@ -169,9 +169,9 @@ func (a *app) agreed(ctx context.Context, s *session, p *engine.RestorePlan, fla
 	return s.archive.StartJob(ctx, p, a.observeThaw())
 }
 
-// carryOn binds a job under way to the limit that this command names. That of
+// keepOn binds a job under way to the limit that this command names. That of
 // the policy was known when the job was agreed to.
-func (a *app) carryOn(job *thaw.Job, p *engine.RestorePlan, flags planFlags) error {
+func (a *app) keepOn(job *thaw.Job, p *engine.RestorePlan, flags planFlags) error {
 	if flags.maxCost != "" {
 		if err := job.SetLimit(*p.Thaw.MaxCost); err != nil {
 			return err

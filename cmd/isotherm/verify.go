@@ -202,7 +202,7 @@ func (a *app) readToVerify(ctx context.Context, s *session, p *engine.RestorePla
 	if err := s.archive.CheckKeys(ctx, p); err != nil {
 		return nil, err
 	}
-	job, err := a.agreed(ctx, s, p, yes)
+	job, err := a.agreed(ctx, s, p, planFlags{}, yes)
 	if err != nil {
 		return nil, err
 	}

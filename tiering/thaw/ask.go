@@ -30,6 +30,9 @@ const (
 
 // ask sends every request that is due. It reports whether it sent any.
 func (r *runner) ask(ctx context.Context, now time.Time) (bool, error) {
+	if err := r.lapsed(now); err != nil {
+		return false, err
+	}
 	sent := false
 	for _, w := range r.watches {
 		if w.thawer == nil || !w.listed || now.Before(w.tryAt) {
@@ -44,6 +47,31 @@ func (r *runner) ask(ctx context.Context, now time.Time) (bool, error) {
 		}
 	}
 	return sent, nil
+}
+
+// lapsed returns a *LapsedError when files would have to be asked for that the
+// plan does not ask for, and no limit says how much that may cost, or nobody is
+// reading. Extending what is still needed is what a job is for.
+func (r *runner) lapsed(now time.Time) error {
+	if r.maxCost() != nil && !r.settle {
+		return nil
+	}
+	e := &LapsedError{}
+	for _, w := range r.watches {
+		if w.thawer == nil || !w.listed {
+			continue
+		}
+		for _, a := range r.due(w, now) {
+			if a.extra && a.mark != extended {
+				e.Files += len(a.files)
+				e.Prices = price.Sum(append(e.Prices, r.extra(a.files, a.speed, a.days)...)...)
+			}
+		}
+	}
+	if e.Files > 0 {
+		return e
+	}
+	return nil
 }
 
 // An asking is files of one wave that need the same request.
@@ -89,18 +117,18 @@ func (r *runner) open(n int, now time.Time) bool {
 	}
 	idle := true
 	for k := range r.waves {
-		v := &r.Job.plan.Waves[k]
+		v, left := &r.Job.plan.Waves[k], r.wantedLeft(k) > 0
 		asked := v.Action != Thaw || !r.progress.AskedAt[k].IsZero()
-		if r.waves[k].left > 0 && asked {
+		if left && asked {
 			idle = false
 		}
 		if k == n || v.Action != Thaw {
 			continue
 		}
-		if r.waves[k].left > 0 && !v.DownloadedBy.After(w.RequestAt) {
+		if left && !v.DownloadedBy.After(w.RequestAt) {
 			return false
 		}
-		if r.waves[k].left > 0 && !asked && v.RequestAt.Before(w.RequestAt) {
+		if left && !asked && v.RequestAt.Before(w.RequestAt) {
 			idle = false
 		}
 	}
@@ -113,11 +141,12 @@ func (r *runner) open(n int, now time.Time) bool {
 func (r *runner) cold(w *watch, n int, now time.Time) []asking {
 	wave := &r.Job.plan.Waves[n]
 	speed := r.speed(w, n)
-	lost := r.waves[n].polls >= 2 && now.Sub(r.progress.AskedAt[n]) > w.terms.Speeds[speed].Max+lostAfter
+	lost := r.waves[n].polls >= 2 && r.late(n, w.terms.Speeds[speed].Max, now)
 	var first, again []int32
 	for _, i := range r.byWave[n] {
 		switch f := r.files[i]; {
 		case !cold(f.state()) || r.progress.Done.has(int(i)):
+		case r.unwanted.has(int(i)) && (r.progress.Asked.has(int(i)) || wave.Action != Thaw): // nobody waits for it
 		case !r.progress.Asked.has(int(i)):
 			first = append(first, i)
 		case f&seen != 0 || lost:

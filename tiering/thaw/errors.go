@@ -20,6 +20,25 @@ var ErrEnded = errors.New("thaw job has ended")
 // ErrBusy says that another process on this machine runs a job of this archive.
 var ErrBusy = errors.New("another thaw job is running")
 
+// A LapsedError says that files froze again before they were read. To ask for
+// them once more was not agreed to.
+type LapsedError struct {
+	Files  int
+	Prices []price.Amount // of asking once more, upper bound
+}
+
+func (e *LapsedError) Error() string {
+	noun := "volumes"
+	if e.Files == 1 {
+		noun = "volume"
+	}
+	s := fmt.Sprintf("%d %s froze again unread", e.Files, noun)
+	for i, p := range e.Prices {
+		s += []string{"; to thaw them again costs up to ", " and "}[min(i, 1)] + p.Text()
+	}
+	return s
+}
+
 // Limit is what keeps a plan from being faster.
 type Limit string
 

@@ -70,13 +70,20 @@ func (o *Offer) copies(bytes, days int64) price.Amount {
 // affords returns a *CostError when more cost, besides the plan's and what was
 // spent beyond it, may pass the limit. The caller holds mu.
 func (j *Job) affords(cost []price.Amount) error {
-	if j.plan.MaxCost == nil {
+	limit := j.limit
+	if limit == nil {
 		return nil
 	}
+	return j.within(limit, cost...)
+}
+
+// within returns a *CostError when the plan, what was spent beyond it and more
+// cost may pass a limit. The caller holds mu.
+func (j *Job) within(limit *price.Amount, cost ...price.Amount) error {
 	sums := slices.Concat(j.progress.Status.Estimated, j.progress.Status.Extra, cost)
 	var prices []Price
 	for _, sum := range price.Sum(sums...) {
 		prices = append(prices, Price{Currency: sum.Currency, Total: sum})
 	}
-	return checkCost(prices, j.plan.MaxCost)
+	return checkCost(prices, limit)
 }

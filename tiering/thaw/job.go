@@ -60,6 +60,8 @@ const (
 	Running   State = "running"
 	Finished  State = "finished"  // everything was read
 	Cancelled State = "cancelled" // no more is asked for
+	// Superseded says that another job took its place; no more is asked for.
+	Superseded State = "superseded"
 )
 
 // Status is where a job stands.
@@ -113,7 +115,9 @@ type Job struct {
 	failed   error // of Run
 	wake     context.CancelFunc
 	woken    bool
-	dirty    bool // progress differs from what is written down
+	limit    *price.Amount // of the cost; nil for none
+	unwanted bitmap        // files that no reader waits for
+	dirty    bool          // progress differs from what is written down
 }
 
 // Start writes a job down, locally and in the hot tier, and returns it. It
@@ -213,7 +217,7 @@ func newJob(t Tiers, opts Options, r *record, p *progress) *Job {
 		id: r.ID, plan: r.Plan, tiers: t, opts: opts, log: opts.Log, progress: *p,
 		files: make([]fileState, n), until: make([]int64, n), waves: make([]waveCounts, len(r.Plan.Waves)),
 		byName: make([]int32, n), byStore: make([][]int32, len(r.Plan.Stores)), byWave: make([][]int32, len(r.Plan.Waves)),
-		changed: make(chan struct{}),
+		changed: make(chan struct{}), limit: r.Plan.MaxCost, unwanted: bitmap(nil).resized(n),
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
@@ -251,19 +255,24 @@ func (j *Job) Status() Status {
 // Cancel ends the job: nothing more is asked for, which is written down. What
 // was asked for already cannot be withdrawn, and its price stands: the Status
 // says how much that is.
-func (j *Job) Cancel(ctx context.Context) (Status, error) {
+func (j *Job) Cancel(ctx context.Context) (Status, error) { return j.end(ctx, Cancelled) }
+
+// Supersede ends the job like Cancel: another one takes its place.
+func (j *Job) Supersede(ctx context.Context) (Status, error) { return j.end(ctx, Superseded) }
+
+func (j *Job) end(ctx context.Context, as State) (Status, error) {
 	j.mu.Lock()
 	ended := j.progress.Status.State != Running
 	if !ended {
-		j.progress.Status.State, j.progress.Status.Ended = Cancelled, j.tiers.Clock().Now().UTC()
+		j.progress.Status.State, j.progress.Status.Ended = as, j.tiers.Clock().Now().UTC()
 		j.rouse()
 	}
 	j.mu.Unlock()
 	if ended {
-		return j.Status(), fmt.Errorf("cancel thaw job %s: %w", j.id, ErrEnded)
+		return j.Status(), fmt.Errorf("end thaw job %s: %w", j.id, ErrEnded)
 	}
 	if err := j.close(ctx); err != nil {
-		return j.Status(), fmt.Errorf("cancel thaw job %s: %w", j.id, err)
+		return j.Status(), fmt.Errorf("end thaw job %s: %w", j.id, err)
 	}
 	return j.Status(), nil
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/coldsim"
+	"github.com/isotherm-backup/isotherm/policy/price"
 	"github.com/isotherm-backup/isotherm/tiering"
 )
 
@@ -359,23 +360,27 @@ func TestExtends(t *testing.T) {
 	})
 }
 
-// TestExpired: what froze while no job ran is asked for again.
+// TestExpired: what froze while no job ran is asked for again where the limit of
+// cost allows that, and never without a limit, or without a reader.
 func TestExpired(t *testing.T) {
-	for _, tight := range []bool{false, true} {
-		t.Run(fmt.Sprint("tight ", tight), func(t *testing.T) {
+	type limit string
+	const none, tight, ample limit = "no limit", "tight limit", "ample limit"
+	for _, lim := range []limit{none, tight, ample} {
+		t.Run(string(lim), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFixture(t, 10, coldsim.Options{Class: backends.DeepArchive})
 				j := f.start(f.plan(func(r *Request) {
 					r.Keep, r.Speed = 4*day, backends.Bulk
-					if !tight {
-						return
-					}
 					p, err := NewPlan(*r)
 					if err != nil {
 						t.Fatal(err)
 					}
-					limit := p.Chosen.Prices[0].Total
-					r.MaxCost = &limit
+					switch lim {
+					case tight:
+						r.MaxCost = &p.Chosen.Prices[0].Total
+					case ample:
+						r.MaxCost = dollars(t, "1")
+					}
 				}))
 				ctx, cancel := context.WithTimeout(t.Context(), 49*time.Hour)
 				defer cancel()
@@ -387,34 +392,46 @@ func TestExpired(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if tight {
-					run, reading := drive(t.Context(), j, readAll(f.place, j))
-					dear, ok := errors.AsType[*CostError](run)
-					if !ok || reading == nil {
-						t.Fatalf("run: %v; reading: %v; want a CostError in both", run, reading)
-					}
-					if dear.By.IsZero() {
-						t.Errorf("%v does not say by how much", dear)
-					}
-					if got := f.bill().Thaws[backends.Bulk].Requests; got != 10 {
-						t.Errorf("%d retrievals, want none above the limit", got)
+				if lapsed, ok := errors.AsType[*LapsedError](j.Settle(t.Context())); !ok || lapsed.Files != 10 {
+					t.Errorf("settle: %v, want that 10 files have lapsed", lapsed)
+				}
+				if lim == ample {
+					f.finish(j)
+					if s := j.Status(); s.Repeated != 10 || s.Requests != 20 {
+						t.Errorf("status = %d requests, %d repeated; want 20 and 10", s.Requests, s.Repeated)
 					}
 					return
 				}
-				f.finish(j)
-				if got := f.bill().Thaws[backends.Bulk].Requests; got != 20 {
-					t.Errorf("%d retrievals, want 20", got)
+				run, reading := drive(t.Context(), j, readAll(f.place, j))
+				dear, isDear := errors.AsType[*CostError](run)
+				lapsed, isLapsed := errors.AsType[*LapsedError](run)
+				switch {
+				case reading == nil || isDear != (lim == tight) || isLapsed != (lim == none):
+					t.Fatalf("run: %v; reading: %v", run, reading)
+				case isDear && dear.By.IsZero():
+					t.Errorf("%v does not say by how much", dear)
+				case isLapsed && (lapsed.Files != 10 || len(lapsed.Prices) != 1 || lapsed.Prices[0].IsZero()):
+					t.Errorf("%v, want 10 files and their price", lapsed)
 				}
-				if s := j.Status(); s.Repeated != 10 || s.Requests != 20 {
-					t.Errorf("status = %d requests, %d repeated; want 20 and 10", s.Requests, s.Repeated)
+				if got := f.bill().Thaws[backends.Bulk].Requests; got != 10 {
+					t.Errorf("%d retrievals, want 10: the others were not agreed to", got)
 				}
 			})
 		})
 	}
 }
 
-// TestAgain: a file that froze between being yielded and being read is yielded
-// once more.
+func dollars(t testing.TB, decimal string) *price.Amount {
+	t.Helper()
+	a, err := price.NewAmount(decimal, "USD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &a
+}
+
+// TestAgain: a file that froze between being yielded and being read is not
+// asked for again without a limit.
 func TestAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFixture(t, 1, coldsim.Options{Class: backends.PCA})
@@ -443,8 +460,8 @@ func TestAgain(t *testing.T) {
 			}
 			return nil
 		})
-		if run != nil || reading != nil {
-			t.Fatalf("run: %v; reading: %v", run, reading)
+		if _, ok := errors.AsType[*LapsedError](run); !ok || reading == nil {
+			t.Fatalf("run: %v; reading: %v; want that it has lapsed", run, reading)
 		}
 	})
 }
@@ -563,7 +580,7 @@ func (s *forgetful) Thaw(ctx context.Context, name string, req backends.ThawRequ
 func TestLost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFixture(t, 5, coldsim.Options{Class: backends.Glacier})
-		p := f.plan(func(r *Request) { r.Speed = backends.Bulk })
+		p := f.plan(func(r *Request) { r.Speed, r.MaxCost = backends.Bulk, dollars(t, "1") })
 		f.cold = &forgetful{Thawer: f.cold.(backends.Thawer), said: map[string]bool{}}
 		began := time.Now()
 		j := f.start(p)

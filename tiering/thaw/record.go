@@ -168,6 +168,7 @@ type bitmap []byte
 
 func (b bitmap) has(i int) bool { return b[i>>3]&(1<<(i&7)) != 0 }
 func (b bitmap) set(i int)      { b[i>>3] |= 1 << (i & 7) }
+func (b bitmap) clear(i int)    { b[i>>3] &^= 1 << (i & 7) }
 
 func (b bitmap) or(c bitmap) {
 	for i := range min(len(b), len(c)) {

@@ -34,13 +34,15 @@ type runner struct {
 // read (Done) or the job is cancelled, then writes down that it ended. It
 // returns ctx.Err when ctx ends first: the job stays as it is, and may be run
 // again, here or elsewhere. ErrBusy: another process of this machine runs a
-// job; ErrEnded: the job has ended, or was cancelled meanwhile; *CostError: a
-// file froze again unread, and asking once more would pass the plan's MaxCost.
+// job; ErrEnded: the job has ended, or was cancelled meanwhile. When a wanted
+// file froze again unread it is asked for once more if a limit of cost allows
+// that, else the error is a *CostError or, without a limit, a *LapsedError.
 func (j *Job) Run(ctx context.Context) error { return j.drive(ctx, false) }
 
 // Settle is a Run that ends with no error as soon as nothing more becomes readable
 // without files being read: everything is readable, or what is left belongs to
-// later waves. The job stays as it is.
+// later waves. What froze again is not asked for once more, that is a
+// *LapsedError. The job stays as it is.
 func (j *Job) Settle(ctx context.Context) error { return j.drive(ctx, true) }
 
 func (j *Job) drive(ctx context.Context, settle bool) error {
