@@ -395,6 +395,9 @@ func TestExpired(t *testing.T) {
 				if lapsed, ok := errors.AsType[*LapsedError](j.Settle(t.Context())); !ok || lapsed.Files != 10 {
 					t.Errorf("settle: %v, want that 10 files have lapsed", lapsed)
 				}
+				if j, err = Open(t.Context(), f, "", f.opts()); err != nil { // the failure is told to readers until Run begins
+					t.Fatal(err)
+				}
 				if lim == ample {
 					f.finish(j)
 					if s := j.Status(); s.Repeated != 10 || s.Requests != 20 {
