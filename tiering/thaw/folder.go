@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -91,18 +92,50 @@ func (f folder) lock() (*os.File, error) {
 // million files takes less.
 const maxRecord = 1 << 30
 
-// hotRead reads one of a job's files from the hot tier.
-func hotRead(ctx context.Context, t Tiers, name string) (text []byte, err error) {
-	body, err := t.Get(ctx, hotPrefix+name, 0, -1)
+// hotRead reads one of a job's files from the hot tier. A file that a hot store
+// which answers does not have is fs.ErrNotExist, whatever became of the others:
+// a dead store of a mirror must not keep a thaw from going on.
+func hotRead(ctx context.Context, t Tiers, name string) ([]byte, error) {
+	text, err := readWhole(ctx, t, hotPrefix+name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+		return text, err
+	}
+	absent := false
+	for _, s := range hotStores(t) {
+		_, statErr := s.Stat(ctx, hotPrefix+name)
+		if statErr == nil {
+			return nil, err
+		}
+		absent = absent || errors.Is(statErr, fs.ErrNotExist)
+	}
+	if absent {
+		return nil, fmt.Errorf("%s%s: %w", hotPrefix, name, fs.ErrNotExist)
+	}
+	return nil, err
+}
+
+func readWhole(ctx context.Context, t Tiers, name string) (text []byte, err error) {
+	body, err := t.Get(ctx, name, 0, -1)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
 	text, err = io.ReadAll(io.LimitReader(body, maxRecord+1))
 	if err == nil && len(text) > maxRecord {
-		err = fmt.Errorf("%s%s is larger than %d bytes: %w", hotPrefix, name, maxRecord, backends.ErrCorrupt)
+		err = fmt.Errorf("%s is larger than %d bytes: %w", name, maxRecord, backends.ErrCorrupt)
 	}
 	return text, err
+}
+
+// hotStores are the stores in which jobs can lie.
+func hotStores(t Tiers) []backends.Store {
+	var hot []backends.Store
+	for _, name := range t.Stores() {
+		if !t.Cold(name) {
+			hot = append(hot, t.Store(name))
+		}
+	}
+	return hot
 }
 
 func hotWrite(ctx context.Context, t Tiers, name string, text []byte) error {
@@ -111,11 +144,15 @@ func hotWrite(ctx context.Context, t Tiers, name string, text []byte) error {
 }
 
 // hotIDs lists the jobs in the hot tier. What could be listed before an error
-// is returned with it.
+// is returned with it. It is no error when a store cannot be listed as long as a
+// hot one can.
 func hotIDs(ctx context.Context, t Tiers) ([]string, error) {
 	var ids []string
 	for info, err := range t.List(ctx, hotPrefix) {
 		if err != nil {
+			if ctx.Err() == nil && slices.ContainsFunc(hotStores(t), func(s backends.Store) bool { return listable(ctx, s) }) {
+				err = nil
+			}
 			return ids, err
 		}
 		if id, ok := strings.CutSuffix(strings.TrimPrefix(info.Name, hotPrefix), stateSuffix); ok && validID(id) {
@@ -123,4 +160,14 @@ func hotIDs(ctx context.Context, t Tiers) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// listable reports whether a store can be listed.
+func listable(ctx context.Context, s backends.Store) bool {
+	for _, err := range s.List(ctx, hotPrefix) {
+		if err != nil {
+			return false
+		}
+	}
+	return true
 }

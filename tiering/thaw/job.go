@@ -25,6 +25,10 @@ type Tiers interface {
 	// Store returns one store by its name in the policy; nil, or one whose
 	// methods all fail, when there is none.
 	Store(name string) backends.Store
+	// Stores are the names of all stores, and Cold says which of them freeze:
+	// jobs lie in the others.
+	Stores() []string
+	Cold(store string) bool
 	// Clock is the only clock that jobs plan, poll and wait by.
 	Clock() backends.Clock
 

@@ -54,6 +54,10 @@ func (p *place) Store(name string) backends.Store {
 	return nil
 }
 
+func (p *place) Stores() []string { return []string{"hot", "cold"} }
+
+func (p *place) Cold(store string) bool { return store == "cold" }
+
 func (p *place) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
 	return p.hot.Put(ctx, name, body, opts)
 }

@@ -150,7 +150,10 @@ func (j *Job) takeDone(done bitmap) {
 func (j *Job) close(ctx context.Context) error {
 	err := j.save(ctx, true)
 	if err == nil {
-		err = errors.Join(folderOf(j.opts).remove(j.id+planSuffix), j.tiers.Delete(ctx, hotPrefix+j.id+planSuffix))
+		err = folderOf(j.opts).remove(j.id + planSuffix)
+		if deleteErr := j.tiers.Delete(ctx, hotPrefix+j.id+planSuffix); deleteErr != nil {
+			j.log.Warn("plan of an ended thaw job stays in the hot tier", "job", j.id, "err", deleteErr)
+		}
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
