@@ -28,14 +28,14 @@ import (
 var demoFiles embed.FS
 
 // demoPolicy puts the archive on a hot mirror and a cold stripe. A day of the
-// cold stores' clock is a second.
+// cold stores' clock is two seconds.
 const demoPolicy = `version: 1
 archive: demo
 stores:
   hot-a:  {url: "file://${env:DEMO}/hot-a"}
   hot-b:  {url: "file://${env:DEMO}/hot-b"}
-  cold-a: {url: "coldsim://${env:DEMO}/cold-a?speedup=86400", class: DEEP_ARCHIVE}
-  cold-b: {url: "coldsim://${env:DEMO}/cold-b?speedup=86400", class: DEEP_ARCHIVE}
+  cold-a: {url: "coldsim://${env:DEMO}/cold-a?speedup=43200", class: DEEP_ARCHIVE}
+  cold-b: {url: "coldsim://${env:DEMO}/cold-b?speedup=43200", class: DEEP_ARCHIVE}
 tiers:
   hot:  {mode: mirror, stores: [hot-a, hot-b]}
   cold: {mode: stripe, stores: [cold-a, cold-b]}
@@ -54,7 +54,7 @@ func newDemoCommand(app *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Show the whole story in seconds, on a temporary folder",
 		Long: `Demo takes a small archive that duplicity made onto a hot mirror and a cold stripe,
-plans a restore, thaws it on a clock that runs a day in a second, restores, and
+plans a restore, thaws it on a clock that runs half a day in a second, restores, and
 compares every file with what duplicity itself restores. It needs nothing but a
 temporary folder, and leaves nothing behind.
 
@@ -208,7 +208,7 @@ func (t *tour) walk(ctx context.Context) (demoAnswer, error) {
 		},
 		{"all of it, before anything is spent", "plan", func() error { return t.plan(ctx, now, nil) }},
 		{
-			"two days of thawing in two seconds, restored while volumes arrive", "restore --yes ./restored", func() error {
+			"two days of thawing in four seconds, restored while volumes arrive", "restore --yes ./restored", func() error {
 				if err := t.price(ctx, &answer); err != nil {
 					return err
 				}

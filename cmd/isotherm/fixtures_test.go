@@ -24,8 +24,8 @@ type coldStore struct {
 // The cold stores take turns over the fixtures.
 var (
 	glacier     = coldStore{"GLACIER", "expedited", "600", "aws/us-east-1", exitDone}
-	deepArchive = coldStore{"DEEP_ARCHIVE", "standard", "20000", "aws/us-east-1", exitDone}
-	pca         = coldStore{"PCA", "only", "20000", "ovh-swift", exitDegraded}
+	deepArchive = coldStore{"DEEP_ARCHIVE", "standard", "10000", "aws/us-east-1", exitDone}
+	pca         = coldStore{"PCA", "only", "3000", "ovh-swift", exitDegraded}
 )
 
 // archives are the fixtures that hold a whole archive.
