@@ -80,6 +80,7 @@ func (q *queue) pick() (int, bool) {
 		for _, before := range q.after(i) {
 			if s := q.state[before]; s != volumeTaken && s != volumeSettled {
 				q.blocked[before] = append(q.blocked[before], i)
+				q.changed.Broadcast() // rest waits for the last ready one to go
 				waits = true
 				break
 			}
