@@ -23,9 +23,31 @@ func weakHashes() map[crypto.Hash]bool {
 
 // keys are public keys, to check signatures, and secret keys.
 type keys struct {
-	entities openpgp.EntityList
-	secrets  []*secret
+	files   [][]byte
+	rings   sync.Pool // of openpgp.EntityList: what files hold
+	secrets []*secret
 }
+
+// ring returns all keys for the checking of one message, after which putRing
+// takes them back. The library writes into a key what it found out about the
+// key's own signatures, without a lock: two messages must not share one.
+func (k *keys) ring() (openpgp.EntityList, error) {
+	if r, ok := k.rings.Get().(openpgp.EntityList); ok {
+		return r, nil
+	}
+	var all openpgp.EntityList
+	for i, file := range k.files {
+		entities, err := readKeyFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read key file %d: %w", i+1, err)
+		}
+		all = append(all, entities...)
+	}
+	return all, nil
+}
+
+// putRing gives keys back that no message uses any more.
+func (k *keys) putRing(r openpgp.EntityList) { k.rings.Put(r) }
 
 // secret is a secret key, locked until it is needed.
 type secret struct {
@@ -50,15 +72,13 @@ func (s *secret) unlock(passphrases [][]byte) (*packet.PrivateKey, bool) {
 }
 
 func readKeys(files [][]byte) (*keys, error) {
-	k := &keys{}
-	for i, file := range files {
-		entities, err := readKeyFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read key file %d: %w", i+1, err)
-		}
-		k.entities = append(k.entities, entities...)
+	k := &keys{files: files}
+	// The secret keys are those of a ring of their own: unlocking writes into them.
+	all, err := k.ring()
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range k.entities {
+	for _, e := range all {
 		k.addSecret(e.PrivateKey)
 		for _, sub := range e.Subkeys {
 			k.addSecret(sub.PrivateKey)

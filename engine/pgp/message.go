@@ -44,7 +44,11 @@ func (k *Keyring) message(src *source, plain io.Reader, atEnd func() error) (*Me
 	if err != nil {
 		return nil, src.blame(err)
 	}
-	details, err := openpgp.ReadMessage(inner, k.keys.entities, nil, libraryConfig())
+	ring, err := k.keys.ring()
+	if err != nil {
+		return nil, err
+	}
+	details, err := openpgp.ReadMessage(inner, ring, nil, libraryConfig())
 	if err != nil {
 		return nil, src.blame(noEOF(err))
 	}
@@ -54,7 +58,9 @@ func (k *Keyring) message(src *source, plain io.Reader, atEnd func() error) (*Me
 			if err := atEnd(); err != nil {
 				return nil, err
 			}
-			return k.policy.judge(verdicts(details))
+			all := verdicts(details)
+			k.keys.putRing(ring)
+			return k.policy.judge(all)
 		},
 	}, nil
 }
