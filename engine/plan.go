@@ -234,12 +234,12 @@ func (a *Archive) storeTerms(inv *tiering.Inventory) ([]thaw.StoreTerms, error) 
 	terms := make([]thaw.StoreTerms, len(inv.Stores))
 	for i, name := range inv.Stores {
 		s, _ := a.tiers.Policy().Store(name)
-		book, err := a.book(s)
+		book, err := bookOf(a.tiers.Policy(), s)
 		if err != nil {
 			return nil, err
 		}
 		terms[i] = thaw.StoreTerms{
-			Name: name, Class: backends.Class(s.Class), Terms: backends.TermsOf(a.tiers.Store(name)), Book: book,
+			Name: name, Class: backends.Class(s.Class), Terms: backends.TermsOf(a.tiers.Store(name)), Book: book, Free: s.Unbilled(),
 		}
 	}
 	for _, f := range inv.Files {
@@ -253,12 +253,11 @@ func (a *Archive) storeTerms(inv *tiering.Inventory) ([]thaw.StoreTerms, error) 
 	return terms, nil
 }
 
-// book opens the price book of a store: its own, or the policy's; nil when
-// neither names one.
-func (a *Archive) book(s *policy.Store) (*price.Book, error) {
-	pol := a.tiers.Policy()
+// bookOf opens the price book of a store: its own, or the policy's; nil when
+// neither names one, and for a folder, which the policy's does not bill.
+func bookOf(pol *policy.Policy, s *policy.Store) (*price.Book, error) {
 	ref := orElse(s.Prices, pol.Prices)
-	if ref == "" {
+	if ref == "" || s.Unbilled() {
 		return nil, nil
 	}
 	b, err := price.Open(string(ref), filepath.Dir(pol.Path))

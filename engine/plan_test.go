@@ -195,6 +195,29 @@ func TestPlanFrozen(t *testing.T) {
 	}
 }
 
+// TestReadCosts: a folder is read before what is billed, and that before what
+// nobody knows the price of.
+func TestReadCosts(t *testing.T) {
+	t.Parallel()
+	p := &policy.Policy{Prices: "aws/us-east-1", Stores: []policy.Store{
+		{Name: "folder", URL: "file:///srv/hot"},
+		{Name: "online", URL: "s3://bucket/hot", Class: "STANDARD"},
+		{Name: "seldom", URL: "s3://bucket/ia", Class: "STANDARD_IA"},
+		{Name: "strange", URL: "s3://bucket/new", Class: "NEW_CLASS"},
+	}}
+	costs, err := ReadCosts(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if costs["folder"] != 0 || costs["folder"] >= costs["online"] || costs["online"] >= costs["seldom"] || costs["seldom"] >= costs["strange"] {
+		t.Errorf("reading costs %v, want folder, online, seldom, strange in this order", costs)
+	}
+	p.Prices = "aws/nowhere"
+	if _, err := ReadCosts(p); !errors.Is(err, price.ErrNoBook) {
+		t.Errorf("unknown price book: error %v, want ErrNoBook", err)
+	}
+}
+
 func TestPlanLimits(t *testing.T) {
 	t.Parallel()
 	a, _ := coldRig(t, "aws/eu-west-1")

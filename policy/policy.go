@@ -15,6 +15,7 @@
 package policy
 
 import (
+	"strings"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/internal/dupname"
@@ -220,6 +221,12 @@ func (p *Policy) Tier(name string) (*Tier, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Unbilled reports whether nothing is paid for what the store does: it is a
+// folder of this machine, and no price book of its own says otherwise.
+func (s *Store) Unbilled() bool {
+	return strings.HasPrefix(s.URL, "file:") && s.Prices == ""
 }
 
 // Store returns the store of that name.

@@ -55,7 +55,12 @@ func (a *app) open(ctx context.Context, guard tiering.Guard) (_ *session, err er
 	if err := os.MkdirAll(s.stateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for local state: %w", err)
 	}
-	if s.tiers, err = tiering.Open(ctx, p, openStore, tiering.Options{StateDir: s.stateDir, Log: a.log, Guard: guard}); err != nil {
+	costs, err := engine.ReadCosts(p)
+	if err != nil {
+		return nil, err
+	}
+	opts := tiering.Options{StateDir: s.stateDir, Log: a.log, Guard: guard, ReadCost: costs}
+	if s.tiers, err = tiering.Open(ctx, p, openStore, opts); err != nil {
 		return nil, err
 	}
 	defer func() {

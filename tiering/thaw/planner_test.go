@@ -312,6 +312,29 @@ func TestPlanPrefersCheaperMirror(t *testing.T) {
 	}
 }
 
+// TestPlanFreeStore: nothing is paid for reading a folder. Its copy is taken
+// before one that costs, and needs no price book to stay below a limit.
+func TestPlanFreeStore(t *testing.T) {
+	t.Parallel()
+	online := StoreTerms{Name: "online", Class: backends.Standard, Book: book(t, "aws/us-east-1")}
+	folder := StoreTerms{Name: "folder", Free: true}
+	limit, err := price.NewAmount("1", "USD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(s uint16) tiering.Copy { return tiering.Copy{Store: s, State: backends.Ready} }
+	p := plan(t, Request{Files: files(5, volume, in(0), in(1)), Stores: []StoreTerms{online, folder}, MaxCost: &limit})
+	if got := p.Store(0); got != "folder" || len(p.Chosen.Prices) != 0 {
+		t.Errorf("read from %s for %v, want folder for nothing", got, p.Chosen.Prices)
+	}
+	mixed := append(files(1, volume, in(1)), files(1, volume, frozenIn(0)...)...)
+	p = plan(t, Request{Files: mixed, Stores: []StoreTerms{deep(t), folder}, MaxCost: &limit})
+	alone := plan(t, Request{Files: mixed[1:], Stores: []StoreTerms{deep(t), folder}})
+	if got, want := p.Chosen.Prices, alone.Chosen.Prices; len(got) != 1 || !sameAmount(got[0].Total, want[0].Total) {
+		t.Errorf("a frozen volume beside one in a folder costs %v, want %v", got, want)
+	}
+}
+
 // TestPlanCurrencies: prices in several currencies are not compared. Copies in
 // that of the limit are taken, or in that of the first store.
 func TestPlanCurrencies(t *testing.T) {

@@ -53,7 +53,7 @@ func known(currency string, item price.Item, err error) price.Amount {
 func (p *planner) asking(t tally) *parts {
 	s := &p.Stores[t.w.store]
 	cost := newParts(s.currency())
-	if t.w.action != Thaw && t.w.action != Extend {
+	if t.w.action != Thaw && t.w.action != Extend || s.Free {
 		return &cost
 	}
 	class := string(s.Class)
@@ -77,6 +77,9 @@ func (p *planner) asking(t tally) *parts {
 func (p *planner) reading(t tally) *parts {
 	s := &p.Stores[t.w.store]
 	cost := newParts(s.currency())
+	if s.Free {
+		return &cost
+	}
 	if s.Book == nil {
 		cost.Requests = price.UnknownAmount("")
 		return &cost
@@ -91,7 +94,7 @@ func (p *planner) reading(t tally) *parts {
 // listing prices the polls that wait for a way.
 func (p *planner) listing(t tally, waves int64) price.Amount {
 	s := &p.Stores[t.w.store]
-	if t.w.action != Thaw && t.w.action != Wait || s.Book == nil {
+	if t.w.action != Thaw && t.w.action != Wait || s.Free || s.Book == nil {
 		return price.Zero(s.currency())
 	}
 	objects := max(s.Objects, int64(t.Files))
@@ -100,7 +103,8 @@ func (p *planner) listing(t tally, waves int64) price.Amount {
 	return known(s.currency(), list, err)
 }
 
-// prices prices a whole plan: one entry per currency, sorted.
+// prices prices a whole plan: one entry per currency, sorted; none when nothing
+// is paid for at all.
 func (p *planner) prices(tallies []tally, waves []int64) []Price {
 	type book struct {
 		store *StoreTerms
@@ -117,6 +121,9 @@ func (p *planner) prices(tallies []tally, waves []int64) []Price {
 	var books []book
 	for i, t := range tallies {
 		s := &p.Stores[t.w.store]
+		if s.Free {
+			continue
+		}
 		sum := of(s.currency())
 		for _, cost := range []*parts{p.asking(t), p.reading(t)} {
 			sum.Retrieval = plus(sum.Retrieval, cost.Retrieval)

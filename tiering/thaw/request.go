@@ -13,7 +13,8 @@ type StoreTerms struct {
 	Name  string
 	Class backends.Class // class of the files kept there
 	Terms backends.Terms // the zero Terms for a store that is never cold
-	Book  *price.Book    // nil: prices are unknown
+	Book  *price.Book    // nil: prices are unknown, unless it is free
+	Free  bool           // nothing is paid there: a folder
 	// Objects is how many files a listing of the store has to page through,
 	// for the price of polling; 0 counts the files that are needed.
 	Objects int64

@@ -278,7 +278,7 @@ func (p *planner) price(w *way) {
 	if !perByte.Complete() {
 		w.byteCost += unknown * rank
 	}
-	if s.currency() != p.currency {
+	if s.currency() != p.currency && !s.Free {
 		w.byteCost += foreign
 	}
 }
@@ -370,6 +370,9 @@ func (s *StoreTerms) account() string {
 }
 
 func (s *StoreTerms) egress(bytes int64) price.Amount {
+	if s.Free {
+		return price.Zero("")
+	}
 	if s.Book == nil {
 		return price.UnknownAmount("")
 	}
