@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,7 +86,7 @@ func (s *session) withRestorePlan(ctx context.Context, flags planFlags, paths []
 		before, err := engine.ReadInterrupted(dest)
 		if err == nil {
 			opts.At = before.Time
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) { // CheckDestination says so
 			return err
 		}
 	}
@@ -324,7 +326,11 @@ func (a *app) tellWaiting(p *engine.RestorePlan, waiting *engine.WaitingError, j
 		ready = job.Status().ReadyBy
 	}
 	a.say("isotherm: %s to come, readable about %s", count(waiting.Volumes, "volume is", "volumes are"), stamp(ready))
-	a.say("isotherm: hint: run the same command again then: isotherm restore %s%s", shellWord(dest), pathArguments(p.Paths))
+	command := "isotherm restore "
+	if !p.Asked.IsZero() { // it may have been an interval, which is another time by then
+		command += "--time " + p.Time.UTC().Format(time.RFC3339) + " "
+	}
+	a.say("isotherm: hint: run the same command again then: %s%s%s", command, shellWord(dest), pathArguments(p.Paths))
 }
 
 func pathArguments(paths []string) string {
@@ -349,7 +355,10 @@ func (a *app) hintRestore(err error, dest string) error {
 	var notEmpty *engine.NotEmptyError
 	var other *engine.OtherRestoreError
 	var busy *engine.BusyError
+	var unwritable *engine.UnwritableError
 	switch {
+	case errors.As(err, &unwritable):
+		return withHints(err, exitUsage, "name a folder that can be made and written to; nothing was asked for")
 	case errors.As(err, &notEmpty):
 		return withHints(err, exitUsage, "name a folder that is empty or does not exist; --overwrite replaces what the backup has")
 	case errors.As(err, &busy):
