@@ -1,0 +1,126 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/isotherm-backup/isotherm/backends"
+)
+
+// Retry says when a failed request is repeated: soon at first, then ever more
+// rarely, until the deadline has passed. Most hiccups of a service are over at
+// once; a pause of half a minute after each is what makes a restore last hours.
+type Retry struct {
+	First    time.Duration // pause before the first retry
+	Max      time.Duration // longest pause that we choose; a service may ask for a longer one
+	Deadline time.Duration // from the first failure of a request
+
+	outage *outage // shared by all copies; nil remembers nothing
+}
+
+// An outage remembers that requests fail to the end of their deadline. As long
+// as none has succeeded since, others are not repeated: a dead store costs its
+// deadline once, not once for each file.
+type outage struct {
+	mu   sync.Mutex
+	down bool
+}
+
+func (o *outage) isDown() bool {
+	if o == nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.down
+}
+
+func (o *outage) set(down bool) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.down = down
+}
+
+// A RetryAfterError is a transient failure of a service that says when to come
+// back.
+type RetryAfterError struct {
+	After time.Duration
+	Err   error
+}
+
+func (e *RetryAfterError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what failed.
+func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// Is makes it an ErrTransient, whatever it wraps.
+func (e *RetryAfterError) Is(target error) bool { return target == backends.ErrTransient }
+
+// Do calls f until it succeeds, fails with an error that is not
+// backends.ErrTransient, ctx is done, or the deadline has passed. A
+// *RetryAfterError sets the pause. The error of an expired deadline wraps the last
+// one of f.
+func (r Retry) Do(ctx context.Context, f func(ctx context.Context) error) error {
+	var first time.Time // of the failures
+	for n := 1; ; n++ {
+		err := f(ctx)
+		if !errors.Is(err, backends.ErrTransient) || ctx.Err() != nil {
+			if err == nil {
+				r.outage.set(false)
+			}
+			return err
+		}
+		now := time.Now()
+		if first.IsZero() {
+			first = now
+		}
+		if r.outage.isDown() {
+			return fmt.Errorf("not repeated, as earlier requests failed for long: %w", err)
+		}
+		pause := r.Pause(n)
+		if asked, ok := errors.AsType[*RetryAfterError](err); ok {
+			pause = max(pause, asked.After)
+		}
+		if now.Add(pause).Sub(first) > r.Deadline {
+			r.outage.set(true)
+			return fmt.Errorf("given up after %d attempts in %v: %w", n, now.Sub(first).Round(time.Second), err)
+		}
+		if err := (backends.RealClock{}).Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// Pause returns how long to wait before retry n, counted from 1: twice as long
+// each time, up to Max, less up to half of it by chance, so that many transfers
+// which failed together do not come back together.
+func (r Retry) Pause(n int) time.Duration {
+	pause := r.First
+	for ; n > 1 && pause < r.Max; n-- {
+		pause *= 2
+	}
+	pause = min(pause, r.Max)
+	return pause - rand.N(pause/2+1)
+}
+
+// RetryAfter reads the header of that name, which holds seconds or a date
+// (RFC 9110, section 10.2.3).
+func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil && seconds >= 0 {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0), true
+	}
+	return 0, false
+}
