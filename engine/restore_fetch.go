@@ -13,6 +13,7 @@ import (
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
+	"github.com/isotherm-backup/isotherm/tiering"
 )
 
 // A volumeStore is where volumes are read from: the tiered store.
@@ -22,6 +23,9 @@ type volumeStore interface {
 	// GetFrom reads from one store.
 	GetFrom(ctx context.Context, store, name string, offset, length int64) (io.ReadCloser, error)
 	Stores() []string
+	// Damaged records that the copy in that store is damaged: another one is
+	// read from then on, and repair replaces it.
+	Damaged(ctx context.Context, store, name string, why error) error
 }
 
 // A volumeFile is a volume as the stores and its manifest know it.
@@ -78,9 +82,19 @@ func (e *VolumeError) Error() string { return fmt.Sprintf("volume %s: %v", e.Nam
 // Unwrap returns what is wrong with it.
 func (e *VolumeError) Unwrap() error { return e.Err }
 
+// An elsewhereError says that the copies of a volume that can be read are
+// damaged, and that another one is frozen.
+type elsewhereError struct{ frozen error }
+
+func (e *elsewhereError) Error() string { return e.frozen.Error() }
+
+// Unwrap returns the *backends.FrozenError of the other copy.
+func (e *elsewhereError) Unwrap() error { return e.frozen }
+
 // fetch brings a volume into the spool, from whichever copy agrees with the
-// manifest. The error is a *VolumeError when no copy does, and another fetch
-// would not change that; a backends.ErrFrozen when it can be read later.
+// manifest; copies that do not are recorded. The error is a *VolumeError when no
+// copy does, and another fetch would not change that; a backends.ErrFrozen when
+// it can be read later, as an *elsewhereError from another store.
 func (w *worker) fetch(ctx context.Context, v *volumeFile) error {
 	if v.Missing != nil {
 		return &VolumeError{v.Name, v.Missing}
@@ -93,8 +107,12 @@ func (w *worker) fetch(ctx context.Context, v *volumeFile) error {
 	for _, store := range w.source.Stores() {
 		err := w.fetchFrom(ctx, store, v)
 		if err == nil {
+			if len(errs) > 1 {
+				errs = errs[1:] // the first one only lacks the store's name
+			}
 			w.damaged(errs...)
-			return nil
+			_, err := w.recordDamage(ctx, v.Name, errs)
+			return err
 		}
 		if !w.another(ctx, err) {
 			return err
@@ -103,7 +121,33 @@ func (w *worker) fetch(ctx context.Context, v *volumeFile) error {
 			errs = append(errs, err)
 		}
 	}
-	return verdict(v.Name, errs)
+	err = verdict(v.Name, errs)
+	if !errors.Is(err, backends.ErrFrozen) {
+		return err
+	}
+	bad, recordErr := w.recordDamage(ctx, v.Name, errs)
+	if recordErr != nil || len(bad) == 0 {
+		return errors.Join(err, recordErr)
+	}
+	w.damaged(bad...)
+	return &elsewhereError{err}
+}
+
+// recordDamage records the copies that are known to be damaged, and returns why
+// each is.
+func (w *worker) recordDamage(ctx context.Context, name string, errs []error) ([]error, error) {
+	var bad []error
+	for _, err := range errs {
+		d, ok := errors.AsType[*DamagedError](err)
+		if !ok || d.Store == "" {
+			continue
+		}
+		if err := w.source.Damaged(ctx, d.Store, name, d); err != nil && !errors.Is(err, tiering.ErrGuarded) {
+			return nil, fmt.Errorf("record that %s in %s is damaged: %w", name, d.Store, err)
+		}
+		bad = append(bad, d)
+	}
+	return bad, nil
 }
 
 // verdict decides what it means that no copy of a volume could be read. One

@@ -29,7 +29,7 @@ type RestoreReport struct {
 	// to come from them is in Failed.
 	Volumes []*VolumeError
 	// Damaged are copies of volumes that could not be used, where another one
-	// could.
+	// could, or can once it is thawed.
 	Damaged []error
 	// OwnersDenied counts paths that now belong to the user who restored them,
 	// who may not give them away; setuid and setgid bits are left out there.
@@ -38,7 +38,8 @@ type RestoreReport struct {
 	// not be made for lack of permission.
 	Skipped int64
 
-	frozen error // the last one met
+	frozen    error // the last one met
+	elsewhere int   // volumes of which another copy has to be thawed
 }
 
 // Whole reports whether everything was restored.
@@ -58,8 +59,11 @@ func (e *FailedPath) Unwrap() error { return e.Err }
 // A WaitingError says that a restore ended because volumes cannot be read yet.
 // What was restored is kept; the same restore carries on.
 type WaitingError struct {
-	Volumes int   // that are left
-	Err     error // a *backends.FrozenError of one of them; nil when none was tried
+	Volumes int // that are left
+	// Elsewhere are those whose thawed copy is damaged: another plan thaws
+	// another copy.
+	Elsewhere int
+	Err       error // a *backends.FrozenError of one of them; nil when none was tried
 }
 
 func (e *WaitingError) Error() string {
@@ -82,7 +86,7 @@ func (r *restorer) waiting() error {
 	if left == 0 {
 		return nil
 	}
-	return &WaitingError{left, r.report.frozen}
+	return &WaitingError{Volumes: left, Elsewhere: r.report.elsewhere, Err: r.report.frozen}
 }
 
 // finish notes a volume that was applied.
@@ -97,6 +101,9 @@ func (r *restorer) frozen(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.frozen = err
+	if _, ok := errors.AsType[*elsewhereError](err); ok {
+		r.report.elsewhere++
+	}
 }
 
 // restored counts a file.

@@ -321,7 +321,13 @@ func (w *worker) volume(ctx context.Context, i int) error {
 	err := w.fetch(ctx, &w.volumes[i])
 	if errors.Is(err, backends.ErrFrozen) {
 		w.frozen(err)
-		w.arrivals.Again(w.volumes[i].Name)
+		if _, elsewhere := errors.AsType[*elsewhereError](err); elsewhere {
+			// What was thawed is of no use. Asking for it again would cost, and get
+			// nowhere: another plan thaws the other copy.
+			w.arrivals.Done(w.volumes[i].Name)
+		} else {
+			w.arrivals.Again(w.volumes[i].Name)
+		}
 		w.queue.giveBack(i, false)
 		return w.spool.release()
 	}

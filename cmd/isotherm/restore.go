@@ -309,7 +309,7 @@ func (a *app) tellTroubles(r *engine.RestoreReport) {
 		a.say("isotherm: %s not restored; --json lists them", count(int(r.FailedCount), "path was", "paths were"))
 	}
 	for _, d := range r.Damaged {
-		a.say("isotherm: %v; read from another copy. `isotherm repair` replaces it", d)
+		a.say("isotherm: %v; another copy is read. `isotherm repair` replaces it", d)
 	}
 	if r.OwnersDenied > 0 {
 		a.say("isotherm: %s now to you: only root may give files away", count(int(r.OwnersDenied), "path belongs", "paths belong"))
@@ -325,7 +325,11 @@ func (a *app) tellWaiting(p *engine.RestorePlan, waiting *engine.WaitingError, j
 	if job != nil {
 		ready = job.Status().ReadyBy
 	}
-	a.say("isotherm: %s to come, readable about %s", count(waiting.Volumes, "volume is", "volumes are"), stamp(ready))
+	if waiting.Elsewhere > 0 {
+		a.say("isotherm: %s to come; %s to be thawed from another store", count(waiting.Volumes, "volume is", "volumes are"), count(waiting.Elsewhere, "has", "have"))
+	} else {
+		a.say("isotherm: %s to come, readable about %s", count(waiting.Volumes, "volume is", "volumes are"), stamp(ready))
+	}
 	command := "isotherm restore "
 	if !p.Asked.IsZero() { // it may have been an interval, which is another time by then
 		command += "--time " + p.Time.UTC().Format(time.RFC3339) + " "
