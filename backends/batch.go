@@ -16,10 +16,18 @@ type BatchThawer interface {
 	// by listings. All of them must be frozen. The speed must be one that jobs
 	// have, else the error is ErrUnsupported before anything is sent.
 	//
-	// The token makes it idempotent: the same token and files are the same job,
-	// also after the process died. answered is told what became of each file, by
+	// The token makes it idempotent: the same token is the same job, also after the
+	// process died, whatever files are named then. answered is told what became of each file, by
 	// one goroutine; files that it is not told of when ThawBatch fails may have
 	// been asked for or not.
 	ThawBatch(ctx context.Context, token string, names []string, req ThawRequest,
 		answered func(name string, outcome ThawOutcome, err error)) error
+}
+
+// BatchAbove returns that of a store; 0 for one without jobs.
+func BatchAbove(s Store) int {
+	if b, ok := s.(BatchThawer); ok {
+		return b.BatchAbove()
+	}
+	return 0
 }

@@ -240,6 +240,7 @@ func (a *Archive) storeTerms(inv *tiering.Inventory) ([]thaw.StoreTerms, error) 
 		}
 		terms[i] = thaw.StoreTerms{
 			Name: name, Class: backends.Class(s.Class), Terms: backends.TermsOf(a.tiers.Store(name)), Book: book, Free: s.Unbilled(),
+			BatchAbove: backends.BatchAbove(a.tiers.Store(name)),
 		}
 	}
 	for _, f := range inv.Files {

@@ -275,10 +275,16 @@ func (f *fanout) within(l *lane, step func(timeout <-chan time.Time) bool) bool 
 	return !l.dead
 }
 
-// wait waits for all stores to finish, each for as long as it may stall.
+// slowest is the rate in bytes a second at which a store must at least pass on
+// what it took: a transfer of its own may begin only when the body has ended.
+const slowest = 16 << 10
+
+// wait waits for all stores to finish, each for as long as it may stall beyond
+// the time that the slowest line needs.
 func (f *fanout) wait(ctx context.Context) {
+	limit := f.stall + time.Duration(f.size/slowest)*time.Second
 	for _, l := range f.lanes {
-		timer := time.NewTimer(f.stall)
+		timer := time.NewTimer(limit)
 		select {
 		case <-l.done:
 		case <-timer.C:

@@ -25,7 +25,8 @@ const (
 	RequestList   Request = "list" // one page
 	RequestHead   Request = "head"
 	RequestDelete Request = "delete"
-	RequestThaw   Request = "thaw" // Entry.Speed says how fast
+	RequestThaw   Request = "thaw"  // Entry.Speed says how fast
+	RequestBatch  Request = "batch" // a job that sends thaw requests, each of which is counted too
 )
 
 // An Entry is one line of the ledger: requests that were sent to a store, or

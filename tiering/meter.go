@@ -42,7 +42,8 @@ type meteredThawer struct {
 var (
 	_ backends.Store   = (*metered)(nil)
 	_ backends.Clocked = (*metered)(nil)
-	_ backends.Thawer  = meteredThawer{}
+
+	_ backends.BatchThawer = meteredThawer{}
 )
 
 // meter wraps a store of the policy; the result is a Thawer when inner is one.
@@ -172,6 +173,28 @@ func (m meteredThawer) Thaw(ctx context.Context, name string, req backends.ThawR
 	defer w.end()
 	outcome, err := m.thawer.Thaw(w.ctx, name, req)
 	return outcome, m.wrap(w.explain(err))
+}
+
+// BatchAbove returns that of the store, 0 when it has no jobs.
+func (m meteredThawer) BatchAbove() int { return backends.BatchAbove(m.thawer) }
+
+// ThawBatch counts one job, and one request of that speed for each file. How long
+// the job takes is up to the service.
+func (m meteredThawer) ThawBatch(ctx context.Context, token string, names []string, req backends.ThawRequest,
+	answered func(name string, outcome backends.ThawOutcome, err error),
+) error {
+	b, ok := m.thawer.(backends.BatchThawer)
+	if !ok {
+		return m.wrap(backends.ErrUnsupported)
+	}
+	if err := m.send(RequestBatch, ""); err != nil {
+		return err
+	}
+	entry := Entry{Store: m.name, Request: RequestThaw, Speed: req.Speed, Requests: int64(len(names))}
+	if err := m.ledger.add(entry); err != nil {
+		return err
+	}
+	return m.wrap(b.ThawBatch(ctx, token, names, req, answered))
 }
 
 // Terms returns the store's terms.

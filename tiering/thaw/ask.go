@@ -38,7 +38,13 @@ func (r *runner) ask(ctx context.Context, now time.Time) (bool, error) {
 		if w.thawer == nil || !w.listed || now.Before(w.tryAt) {
 			continue
 		}
+		r.collectJobs(w)
 		for _, a := range r.due(w, now) {
+			if w.byJob(a) {
+				r.startJob(ctx, w, a)
+				sent = true
+				continue
+			}
 			err := r.send(ctx, w, a)
 			sent = true
 			if err != nil {
@@ -93,7 +99,7 @@ func (r *runner) due(w *watch, now time.Time) []asking {
 	defer r.mu.Unlock()
 	var list []asking
 	for n := range r.waves {
-		if r.Job.plan.Waves[n].Store != w.index || r.waves[n].left == 0 {
+		if r.Job.plan.Waves[n].Store != w.index || r.waves[n].left == 0 || w.jobs[n].running() {
 			continue
 		}
 		if r.waves[n].frozen > 0 && r.open(n, now) {

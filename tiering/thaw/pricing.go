@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/policy/price"
 )
 
@@ -65,12 +66,23 @@ func (p *planner) asking(t tally) *parts {
 	cost.Requests = known(cost.currency, requests, err)
 	if t.w.action == Thaw {
 		cost.Retrieval = known(cost.currency, perGB, err)
+		cost.Requests = plus(cost.Requests, s.jobs(t))
 	}
 	if days := int64(t.w.keep / day); days > 0 {
 		copied, err := s.Book.CopyUpper(class, t.Bytes, p.Now.Add(t.w.due), days)
 		cost.Copy = known(cost.currency, copied, err)
 	}
 	return &cost
+}
+
+// jobs prices the service's own job that sends the requests of a way, if there are
+// so many that it takes one. Each wave may take its own: that many more cents are
+// not worth a second pass over the plan.
+func (s *StoreTerms) jobs(t tally) price.Amount {
+	if s.BatchAbove == 0 || t.Files <= s.BatchAbove || t.w.speed == backends.Expedited {
+		return price.Zero(s.currency())
+	}
+	return s.Book.BatchJobs(1, int64(t.Files)).Amount
 }
 
 // reading prices the reading of files at their store, without the line.

@@ -18,6 +18,9 @@ type StoreTerms struct {
 	// Objects is how many files a listing of the store has to page through,
 	// for the price of polling; 0 counts the files that are needed.
 	Objects int64
+	// BatchAbove is the number of files above which the store's service thaws
+	// them by a job, which has its own price; 0 for never.
+	BatchAbove int
 }
 
 // Request is what a plan is made from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -26,8 +27,9 @@ type runner struct {
 	*Job
 	clock   backends.Clock
 	watches []*watch
-	last    time.Time // what the clock said in the last round
-	settle  bool      // end as soon as nothing more becomes readable
+	last    time.Time      // what the clock said in the last round
+	settle  bool           // end as soon as nothing more becomes readable
+	jobs    sync.WaitGroup // that wait for jobs of a service
 }
 
 // Run sends the requests, waits, extends and repeats until all files were
@@ -85,6 +87,9 @@ func (r *runner) begin(ctx context.Context) error {
 }
 
 func (r *runner) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer r.jobs.Wait()
+	defer cancel()
 	if err := r.begin(ctx); err != nil {
 		return err
 	}

@@ -18,7 +18,9 @@ type watch struct {
 	index   int
 	name    string
 	store   backends.Store
-	thawer  backends.Thawer // nil for a store that is never cold
+	thawer  backends.Thawer      // nil for a store that is never cold
+	batcher backends.BatchThawer // nil for a store without jobs of its own
+	jobs    map[int]*serviceJob  // by wave; ended ones too
 	terms   backends.Terms
 	files   []int32 // by name
 	prefix  string  // of all their names
@@ -47,7 +49,10 @@ func (r *runner) watchStores(ctx context.Context) error {
 		if store == nil {
 			return fmt.Errorf("the policy has no store %s: %w", name, fs.ErrNotExist)
 		}
-		w := &watch{index: i, name: name, store: store, terms: backends.TermsOf(store), files: files}
+		w := &watch{index: i, name: name, store: store, terms: backends.TermsOf(store), files: files, jobs: make(map[int]*serviceJob)}
+		if b, ok := store.(backends.BatchThawer); ok && b.BatchAbove() > 0 {
+			w.batcher = b
+		}
 		if t, ok := store.(backends.Thawer); ok && len(w.terms.Speeds) > 0 {
 			w.thawer = t
 		} else if len(r.Job.plan.Stores[i].Offers) > 0 {
@@ -210,7 +215,7 @@ func (r *runner) plan(w *watch, now time.Time) {
 		}
 		n := r.Job.plan.Files.Waves[i]
 		switch state := r.files[i].state(); {
-		case state == backends.Thawing || cold(state) && r.progress.Asked.has(i):
+		case state == backends.Thawing || cold(state) && (r.progress.Asked.has(i) || w.jobs[int(n)].running()):
 			any, waiting[n] = true, true
 			if at := r.until[i]; at > now.Unix() {
 				firstReady = min(firstReady, at)
