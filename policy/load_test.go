@@ -56,6 +56,18 @@ stores:
     endpoint: https://s3.example.net
     path_style: true
     profile: backup
+    provider: aws
+    checksum: sha256
+    multipart_above: 100MiB
+    part_size: 32MiB
+    parts_at_once: 2
+    sse: aws:kms
+    kms_key: alias/backup
+    batch_above: 1000
+    batch_role: arn:aws:iam::123456789012:role/thaw
+    account: "123456789012"
+    batch_manifests: s3://bucket-of-jobs/isotherm
+    control_endpoint: https://control.example.net
     connect_timeout: 10s
     read_timeout: 1m
     retry: {first: 500ms, max: 30s, deadline: 15m}
@@ -161,6 +173,9 @@ func TestLoadEveryKey(t *testing.T) {
 	wantOptions := map[string]string{
 		"endpoint": "https://s3.example.net", "path_style": "true", "profile": "backup", "connect_timeout": "10s",
 		"read_timeout": "1m", "retry.first": "500ms", "retry.max": "30s", "retry.deadline": "15m",
+		"provider": "aws", "checksum": "sha256", "multipart_above": "100MiB", "part_size": "32MiB", "parts_at_once": "2",
+		"sse": "aws:kms", "kms_key": "alias/backup", "batch_above": "1000", "batch_role": "arn:aws:iam::123456789012:role/thaw",
+		"account": "123456789012", "batch_manifests": "s3://bucket-of-jobs/isotherm", "control_endpoint": "https://control.example.net",
 	}
 	if diff := cmp.Diff(wantOptions, p.Stores[0].Options); diff != "" {
 		t.Errorf("options of s3 (-want +got)\n%s", diff)

@@ -47,6 +47,18 @@ func schemes() []scheme {
 				{"endpoint", "URL of the service, when it is not Amazon's.", isEndpoint},
 				{"path_style", "Put the bucket into the URL's path, not its host: true or false.", isOneOf("true", "false")},
 				{"profile", "Profile of the AWS configuration that has the credentials.", isNotEmpty},
+				{"provider", "Whose service it is, where its endpoint does not tell: aws, ovh, scaleway, ceph, minio, backblaze or generic.", isOneOf(s3Providers()...)},
+				{"checksum", "Checksum that goes with what is sent: auto, crc64nvme, sha256 or md5.", isOneOf("auto", "crc64nvme", "sha256", "md5")},
+				{"multipart_above", `Size above which a file is sent in parts, as in "200MiB".`, isSize},
+				{"part_size", `Size of the parts, as in "64MiB".`, isSize},
+				{"parts_at_once", "How many parts of one file are sent at once.", isCount},
+				{"sse", "Encryption by the service: AES256 or aws:kms.", isOneOf("AES256", "aws:kms")},
+				{"kms_key", "Key that aws:kms encrypts with, in place of the account's own.", isNotEmpty},
+				{"batch_above", "Number of files above which they are thawed by a job of S3 Batch Operations; it needs batch_role and account.", isCount},
+				{"batch_role", "ARN of the role that these jobs take on.", isNotEmpty},
+				{"account", "Number of the AWS account that owns the jobs.", isAccount},
+				{"batch_manifests", "Where lists and reports of the jobs go, as in s3://bucket/prefix.", isBucketURL},
+				{"control_endpoint", "URL of the control service that takes the jobs, when it is not Amazon's.", isEndpoint},
 			}, network...),
 		},
 		{
@@ -68,6 +80,11 @@ func schemes() []scheme {
 			},
 		},
 	}
+}
+
+// s3Providers are the services that speak S3 and are told apart.
+func s3Providers() []string {
+	return []string{"aws", "ovh", "scaleway", "ceph", "minio", "backblaze", "generic"}
 }
 
 func schemeNamed(name string) (scheme, bool) {
@@ -108,6 +125,29 @@ func isEndpoint(s string) error {
 		return &valueError{"it is no address of a service", "write a URL such as https://s3.gra.io.cloud.ovh.net"}
 	}
 	return nil
+}
+
+func isBucketURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return &valueError{"it is no place in a bucket", "write a URL such as s3://bucket/prefix"}
+	}
+	return nil
+}
+
+func isAccount(s string) error {
+	if len(s) != 12 || strings.Trim(s, "0123456789") != "" {
+		return &valueError{fmt.Sprintf("it is %q", s), "write the 12 digits of the account, in quotes"}
+	}
+	return nil
+}
+
+func isSize(s string) error {
+	n, err := ParseSize(s)
+	if err == nil && n == 0 {
+		return &valueError{"it is zero", "write a size above zero, or remove the key"}
+	}
+	return err
 }
 
 func isOneOf(words ...string) func(string) error {

@@ -2,6 +2,8 @@ package network
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +40,12 @@ func NewTransport(w Waits) *Transport {
 			ReadBufferSize:        64 << 10,
 		},
 	}
+}
+
+// Trust makes it accept the certificates of these authorities only, in place of
+// the system's. It must be called before the first request.
+func (t *Transport) Trust(roots *x509.CertPool) {
+	t.base.TLSClientConfig = &tls.Config{RootCAs: roots}
 }
 
 // CloseIdleConnections closes what no request uses.

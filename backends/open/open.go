@@ -41,7 +41,7 @@ func schemes() map[string]scheme {
 	return map[string]scheme{
 		"file":    {open: openFile},
 		"coldsim": {open: openColdsim, options: []string{"expedited", "rate", "seed", "speedup"}},
-		"s3":      {missing: later},
+		"s3":      {open: openS3, options: s3Options()},
 		"swift":   {missing: later},
 		"pca":     {missing: later},
 		"glacier": {missing: "is the Glacier service of 2012, with vaults: it is closed to new customers and not supported; " +

@@ -97,7 +97,7 @@ func TestErrors(t *testing.T) {
 		{open.Config{URL: "coldsim:///a?expedited=maybe"}, []string{"expedited", "refuse"}, nil},
 		{open.Config{URL: "coldsim://" + dir, Class: "TEPID"}, []string{"TEPID", "DEEP_ARCHIVE"}, backends.ErrUnsupported},
 		{open.Config{URL: "coldsim://" + dir + "/missing"}, []string{"missing"}, backends.ErrNoStore},
-		{open.Config{URL: "s3://bucket/prefix"}, []string{"not built into this version"}, backends.ErrUnsupported},
+		{open.Config{URL: "s3:///prefix"}, []string{"s3://bucket/prefix"}, nil},
 		{open.Config{URL: "swift://container"}, []string{"not built into this version"}, backends.ErrUnsupported},
 		{open.Config{URL: "pca://container"}, []string{"not built into this version"}, backends.ErrUnsupported},
 		{open.Config{URL: "glacier://vault"}, []string{"closed", "s3://"}, backends.ErrUnsupported},
