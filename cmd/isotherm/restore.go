@@ -371,5 +371,8 @@ func (a *app) hintRestore(err error, dest string) error {
 		return withHints(err, exitUsage,
 			fmt.Sprintf("carry that restore on with the same command, name another folder, or remove %s", filepath.Join(dest, ".isotherm-restore")))
 	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return withHints(err, exitFailed, "make room there: what is finished is kept, and the same command carries on")
+	}
 	return withHints(err, exitFailed, "what is finished is kept: the same command carries on")
 }

@@ -24,7 +24,7 @@ volumes lie and in which state, and what can be restored now. It reads manifests
 never a volume.
 
 Exit codes: 0 done; 1 failed; 2 usage or policy; 4 a store could not be listed,
-a mirror is degraded, or volumes are missing.`,
+a mirror is degraded, or a volume or signature is missing.`,
 		Example: `  isotherm status
   isotherm status --json`,
 		GroupID: groupDaily,
@@ -59,7 +59,7 @@ func healthy(st *engine.Status) bool {
 	}
 	for _, c := range st.Chains {
 		for _, s := range c.Sets {
-			if s.MissingCount > 0 || s.Error != "" {
+			if s.MissingCount > 0 || s.Error != "" || s.Signature == "" {
 				return false
 			}
 		}
@@ -118,6 +118,8 @@ func restorable(c engine.ChainStatus) string {
 		return "nothing of it can be restored: the full set is not whole"
 	case c.Ready.Equal(c.End):
 		return "all of it can be restored now"
+	case c.Ready.Equal(c.Whole):
+		return "can be restored up to " + stamp(c.Ready) + " now, later sets are not whole"
 	case c.Ready.IsZero():
 		return "can be restored up to " + stamp(c.Whole) + ", after a thaw"
 	default:
@@ -132,6 +134,9 @@ func setRemark(s engine.SetStatus) string {
 	}
 	if s.MissingCount > 0 {
 		remarks = append(remarks, fmt.Sprintf("missing: volume %s", numbers(s.Missing, s.MissingCount)))
+	}
+	if s.Signature == "" {
+		remarks = append(remarks, "missing: signature")
 	}
 	if s.Error != "" {
 		remarks = append(remarks, s.Error)
@@ -160,7 +165,11 @@ func printLeftovers(w io.Writer, st *engine.Status) {
 		fmt.Fprintf(w, "\n%s no chain: what it builds on is gone\n", count(n, "set belongs to", "sets belong to"))
 	}
 	for _, s := range st.Incomplete {
-		fmt.Fprintf(w, "\nthe %s set of %s is incomplete: %s, no manifest\n", s.Type, stamp(s.Time), count(s.Volumes, "volume", "volumes"))
+		lacking := "no manifest"
+		if s.Manifest != "" {
+			lacking = "no signature"
+		}
+		fmt.Fprintf(w, "\nthe %s set of %s is incomplete: %s, %s\n", s.Type, stamp(s.Time), count(s.Volumes, "volume", "volumes"), lacking)
 	}
 	if n := len(st.OrphanedSignatures); n > 0 {
 		fmt.Fprintf(w, "\n%s to no set\n", count(n, "signature belongs", "signatures belong"))
