@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -444,4 +445,25 @@ type slowStore struct{ backends.Store }
 
 func (s *slowStore) Put(ctx context.Context, name string, body io.Reader, opts backends.PutOptions) (backends.Info, error) {
 	return s.Store.Put(ctx, name, readerFunc(func(p []byte) (int, error) { return body.Read(p[:min(len(p), 777)]) }), opts)
+}
+
+// TestDeadStoreIsReadLast: a mirror's store that does not answer is asked once,
+// and not for each file; when it is all that is left it is asked again.
+func TestDeadStoreIsReadLast(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, hotCold(2, 0, policy.Abort), Options{})
+	for n := range 5 {
+		r.mustPut(t, volume(n), "data")
+	}
+	dead := r.faults["hot0"]
+	dead.Vanish(fmt.Errorf("no route: %w", backends.ErrTransient))
+	for n := range 5 {
+		r.wantContent(t, volume(n), "data")
+	}
+	if asked := dead.Count(faulty.Get); asked != 1 {
+		t.Errorf("the dead store was asked for %d files, want one", asked)
+	}
+	dead.Return()
+	r.faults["hot1"].Vanish(fmt.Errorf("no route: %w", backends.ErrTransient))
+	r.wantContent(t, volume(0), "data")
 }

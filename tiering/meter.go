@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -31,6 +32,14 @@ type metered struct {
 	ledger *Ledger
 	guard  Guard
 	stall  time.Duration // how long a request may keep its caller waiting
+
+	ailing atomic.Bool // the last answer to a read was a failure that may pass
+}
+
+// answered notes how the store is, by the error of a request that reads.
+func (m *metered) answered(err error) error {
+	m.ailing.Store(errors.Is(err, backends.ErrTransient))
+	return err
 }
 
 // meteredThawer is a metered store that can be cold.
@@ -96,8 +105,9 @@ func (m *metered) Get(ctx context.Context, name string, offset, length int64) (i
 	body, err := m.inner.Get(w.ctx, name, offset, length)
 	if err != nil {
 		w.end()
-		return nil, m.wrap(w.explain(err))
+		return nil, m.wrap(m.answered(w.explain(err)))
 	}
+	_ = m.answered(nil)
 	w.pause()
 	down := &tally{ledger: m.ledger, entry: Entry{Store: m.name, Request: RequestGet}}
 	return &download{body: body, store: m, watch: w, tally: down}, nil
@@ -116,7 +126,7 @@ func (m *metered) List(ctx context.Context, prefix string) iter.Seq2[backends.In
 		for info, err := range m.inner.List(w.ctx, prefix) {
 			w.pause()
 			if err != nil {
-				yield(backends.Info{}, m.wrap(w.explain(err)))
+				yield(backends.Info{}, m.wrap(m.answered(w.explain(err))))
 				return
 			}
 			if n++; n > 1 && n%pageSize == 1 {
@@ -145,7 +155,7 @@ func (m *metered) Stat(ctx context.Context, name string) (backends.Info, error) 
 	w := newWatch(ctx, m.stall)
 	defer w.end()
 	info, err := m.inner.Stat(w.ctx, name)
-	return info, m.wrap(w.explain(err))
+	return info, m.wrap(m.answered(w.explain(err)))
 }
 
 // Delete counts one request.
@@ -266,7 +276,7 @@ func (d *download) Read(p []byte) (int, error) {
 		return n, tallied
 	}
 	if err != nil && err != io.EOF {
-		err = d.store.wrap(d.watch.explain(err))
+		err = d.store.wrap(d.store.answered(d.watch.explain(err)))
 	}
 	return n, err
 }

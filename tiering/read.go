@@ -150,7 +150,9 @@ func (t *Tiers) readable(name string, copies []Copy) []Copy {
 }
 
 // order sorts copies by how well they can be read: what is ready before what is
-// thawed, then by cost, then in the order of the policy.
+// thawed, stores that answer before those that did not last time, then by cost,
+// then in the order of the policy. So a dead store is waited for once, and not for
+// each file.
 func (t *Tiers) order(copies []Copy) {
 	rank := map[backends.State]int{
 		backends.Ready: 0, backends.Thawed: 1, backends.StateUnknown: 2, backends.Thawing: 3, backends.Frozen: 4,
@@ -158,6 +160,7 @@ func (t *Tiers) order(copies []Copy) {
 	slices.SortStableFunc(copies, func(a, b Copy) int {
 		return cmp.Or(
 			cmp.Compare(rank[a.State], rank[b.State]),
+			cmp.Compare(t.storeOf(a).ailing(), t.storeOf(b).ailing()),
 			cmp.Compare(t.storeOf(a).cost, t.storeOf(b).cost),
 			cmp.Compare(a.Store, b.Store),
 		)

@@ -70,6 +70,15 @@ type place struct {
 	cold   bool // files freeze as soon as they are put
 	cost   float64
 	weight int
+	meter  *metered // what Store is
+}
+
+// ailing is 1 for a store whose last answer was a failure that may pass.
+func (p *place) ailing() int {
+	if p.meter.ailing.Load() {
+		return 1
+	}
+	return 0
 }
 
 // A tier is a policy.Tier with its stores looked up.
@@ -144,9 +153,10 @@ func (t *Tiers) openStores(ctx context.Context, open Opener, opts Options) error
 			inner = unopened{err}
 		}
 		cold := backends.TermsOf(inner).Cold || (err != nil && policy.Cold(ps))
+		m := &metered{name: ps.Name, cold: cold, inner: inner, ledger: t.ledger, guard: t.guard, stall: t.stall}
 		t.stores = append(t.stores, &place{
-			Store: meter(&metered{name: ps.Name, cold: cold, inner: inner, ledger: t.ledger, guard: t.guard, stall: t.stall}),
-			name:  ps.Name, index: i, cold: cold, cost: opts.ReadCost[ps.Name], weight: max(ps.Weight, 1),
+			Store: meter(m), meter: m,
+			name: ps.Name, index: i, cold: cold, cost: opts.ReadCost[ps.Name], weight: max(ps.Weight, 1),
 		})
 		if clock := backends.ClockOf(inner); t.clock == (backends.RealClock{}) {
 			t.clock = clock
