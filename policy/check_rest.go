@@ -79,12 +79,15 @@ func (c *checker) checkKeyID(path string, id *string) {
 	}
 }
 
+// onlyReferences is met by a value of which nothing stands in the policy itself.
+var onlyReferences = regexp.MustCompile(`^(\$\{[^}]*\})+$`)
+
 // checkSecret checks that a secret stands elsewhere. It never repeats it.
 func (c *checker) checkSecret(path string, s Secret) {
 	text, given := c.written[path]
 	switch {
 	case !given:
-	case !strings.Contains(text, "${"):
+	case !onlyReferences.MatchString(text):
 		name := strings.ToUpper(path[strings.LastIndex(path, ".")+1:])
 		c.wrong(path, "write ${env:"+name+"} or ${file:PATH}, and change the secret that stood here", "%s stands in plain text", path)
 	case s == "":
