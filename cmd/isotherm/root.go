@@ -71,6 +71,17 @@ Exit codes: 0 done; 1 failed; 2 usage or policy; 3 waiting for a thaw;
 	for _, c := range commands(app) {
 		root.AddCommand(c)
 	}
+	root.SuggestionsMinimumDistance = 2
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return usageError{fmt.Errorf("there is no completion for %q", args[0])}
+		}
+	}
 	return root
 }
 
