@@ -1,11 +1,5 @@
-// Command s3archive serves the S3 API on loopback out of a directory, with the
-// archive storage classes that the gateway it is built on lacks.
-//
-// Authentication, buckets, objects, multipart uploads, checksums, conditional
-// requests and listings are versitygw's.  Added here: x-amz-storage-class on
-// uploads and copies, its report by HEAD, GET and listings, 403
-// InvalidObjectState for reads of archived objects, RestoreObject with its
-// tiers and days, and x-amz-restore.
+// Command s3archive serves the S3 API out of a directory, with the archive storage classes: a Glacier to test against.
+// Its README.md says what it does and how to start it.
 package main
 
 import (
@@ -20,9 +14,8 @@ import (
 )
 
 func main() {
-	// The gateway prints to os.Stdout, whose only line is to be the address.
 	stdout := os.Stdout
-	os.Stdout = os.Stderr
+	os.Stdout = os.Stderr // versitygw prints to it, but its only line is to be the address
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, stdout, os.Stderr))
 }
 
@@ -41,13 +34,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
-		// Ends with the process at the latest: a read of standard input cannot be interrupted.
+		// This ends with the process at the latest: a read of standard input cannot be interrupted.
 		go func() {
-			io.Copy(io.Discard, stdin)
+			_, _ = io.Copy(io.Discard, stdin) // however it ends, nobody waits for the server any more
 			cancel()
 		}()
 	}
-	if err := serve(ctx, o, stdout); err != nil {
+	if err := serve(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "s3archive:", err)
 		return 1
 	}

@@ -2,71 +2,63 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
+	"sync"
 
-	"github.com/versity/versitygw/backend/meta"
-	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
+	"github.com/versity/versitygw/s3api/middlewares"
+
+	"github.com/isotherm-backup/isotherm/cmd/s3archive/internal/gateway"
 )
 
-// serve runs the gateway until ctx ends; it writes the address to out when it is ready.
-func serve(ctx context.Context, o options, out io.Writer) error {
-	a, err := open(o)
+// serve runs the server until ctx ends; it writes the address to out when it is ready, and what goes wrong later to talk.
+func serve(ctx context.Context, o options, out, talk io.Writer) error {
+	g, err := gateway.Open(gateway.Config{
+		Dir: o.dir, Region: o.region, Account: o.account, Base: o.base,
+		Warn: func(err error) { fmt.Fprintln(talk, "s3archive:", err) },
+	})
 	if err != nil {
 		return err
 	}
 	address, err := concrete(o.listen)
 	if err != nil {
-		return err
+		return errors.Join(err, g.Close())
 	}
-	ready := func() { fmt.Fprintf(out, "S3_ENDPOINT=http://%s\n", address) }
-	return embedgw.RunVersityGW(ctx, a, &embedgw.Config{
-		RootUserAccess: o.access, RootUserSecret: o.secret, Region: o.region,
-		Ports: []string{address}, HealthPath: "/healthz", Quiet: !o.verbose, KeepAlive: true,
-		MaxConnections: 10000, MaxRequests: 5000, MultipartMaxParts: 10000,
-		S3Options: []s3api.Option{s3api.WithOnListen(ready)},
-	})
+	ctx, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { g.Run(ctx) })
+	err = embedgw.RunVersityGW(ctx, g, config(o, g, address, out))
+	stop()
+	background.Wait()
+	return errors.Join(err, g.Close())
 }
 
-// concrete replaces port 0 by a port that is free now: the gateway opens its listener itself and does not tell the port it got.
+// config tells versitygw what to serve where.
+func config(o options, g *gateway.Gateway, address string, out io.Writer) *embedgw.Config {
+	root := middlewares.RootUserConfig{Access: o.access, Secret: o.secret}
+	return &embedgw.Config{
+		RootUserAccess: o.access, RootUserSecret: o.secret, Region: o.region,
+		IAMService: auth.NewIAMServiceSingle(auth.Account{Access: o.access, Secret: o.secret, Role: auth.RoleAdmin}),
+		Ports:      []string{address}, HealthPath: "/healthz", Quiet: !o.verbose, KeepAlive: true,
+		MaxConnections: 10000, MaxRequests: 5000,
+		MultipartMaxParts: 10000, // the service's limit
+		S3Options: []s3api.Option{
+			s3api.WithMiddleware("/", g.Front(root, o.region)),
+			s3api.WithOnListen(func() { fmt.Fprintf(out, "S3_ENDPOINT=http://%s\n", address) }),
+		},
+	}
+}
+
+// concrete replaces port 0 by a port that is free now: versitygw opens its listener itself and does not tell the port it got.
 func concrete(address string) (string, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// open prepares the directory and the gateway's backend in it.
-func open(o options) (*archive, error) {
-	state, err := filepath.Abs(o.dir)
-	if err != nil {
-		return nil, err
-	}
-	root := filepath.Join(state, "data")
-	for _, dir := range []string{root, filepath.Join(state, "uploads"), filepath.Join(state, "versions")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	if err := (meta.XattrMeta{}).Test(root); err != nil {
-		return nil, fmt.Errorf("%s needs user extended attributes: %w", root, err)
-	}
-	files, err := posix.New(root, meta.XattrMeta{}, posix.PosixOpts{
-		VersioningDir: filepath.Join(state, "versions"),
-		Concurrency:   5000,
-		IOBufferSize:  1 << 20,
-
-		CopyObjectThreshold: 5 << 30,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &archive{Posix: files, state: state, base: o.base, current: o.base}, nil
+	return l.Addr().String(), l.Close()
 }
