@@ -33,6 +33,8 @@ type Setup struct {
 	// Denied are the permissions that are lacking for the questions themselves, by
 	// the provider's name, such as s3:GetLifecycleConfiguration.
 	Denied []string
+	// Requests is how many requests it took to find out.
+	Requests int64
 	// Notes are other facts worth telling, a sentence each.
 	Notes []string
 }

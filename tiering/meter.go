@@ -168,6 +168,23 @@ func (m *metered) Delete(ctx context.Context, name string) error {
 	return m.wrap(w.explain(m.inner.Delete(w.ctx, name)))
 }
 
+// Examine asks how the place is set up; ok is false for a store that cannot tell.
+// It counts the requests that the store says it took.
+func (m *metered) Examine(ctx context.Context) (setup backends.Setup, ok bool, err error) {
+	e, ok := m.inner.(backends.Examiner)
+	if !ok {
+		return backends.Setup{}, false, nil
+	}
+	if err := m.send(RequestHead, ""); err != nil {
+		return backends.Setup{}, true, err
+	}
+	w := newWatch(ctx, m.stall)
+	defer w.end()
+	setup, err = e.Examine(w.ctx)
+	more := Entry{Store: m.name, Request: RequestHead, Requests: max(setup.Requests-1, 0)}
+	return setup, true, errors.Join(m.wrap(m.answered(w.explain(err))), m.ledger.add(more))
+}
+
 // Close closes the store.
 func (m *metered) Close() error { return m.wrap(m.inner.Close()) }
 

@@ -238,6 +238,16 @@ func (t *Tiers) Meter(name string, s backends.Store) backends.Store {
 	})
 }
 
+// Examine asks a store how its place is set up; see backends.Examiner. ok is false
+// for a store that cannot tell.
+func (t *Tiers) Examine(ctx context.Context, store string) (setup backends.Setup, ok bool, err error) {
+	s, known := t.byName(store)
+	if !known {
+		return setup, false, nil
+	}
+	return s.meter.Examine(ctx)
+}
+
 // Cold reports whether files in that store freeze as soon as they are put.
 func (t *Tiers) Cold(store string) bool {
 	s, ok := t.byName(store)

@@ -13,9 +13,12 @@ import (
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/tiering"
+	"github.com/isotherm-backup/isotherm/tiering/doctor"
 )
 
 type checkFlags struct {
+	yes       bool
+	dryRun    bool
 	effective bool
 	schema    bool
 	explain   string
@@ -26,11 +29,19 @@ func newCheckCommand(app *app) *cobra.Command {
 	var flags checkFlags
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Validate the policy, list each store, and say what is where",
+		Short: "Validate the policy, try each store, and say what is where",
 		Long: `Check reads the policy and names every mistake with its place and its fix; then it
-lists each store and says what lies there, in which state.
+lists each store, says what lies there and in which state, and looks for what will
+go wrong: rights that are lacking, clocks that differ, lifecycle rules of a bucket
+that would freeze manifests, classes that the service does not have, small files
+that are dear when frozen, manifests with one copy only.
 
-Exit codes: 0 all is well; 1 a store could not be listed; 2 the policy has mistakes.`,
+It tries each store that is not cold with a small file, which it deletes again. A
+cold store bills such a file for its minimum duration: it is tried only when you
+say so, on the terminal or with --yes. With --dry-run nothing is written at all.
+
+Exit codes: 0 all is well, or there are warnings; 1 something does not work; 2 the
+policy has mistakes.`,
 		Example: `  isotherm check
   isotherm check --explain duplicity-full.20240101T000000Z.vol1.difftar.gpg --size 200MB`,
 		GroupID: groupStart,
@@ -41,6 +52,8 @@ Exit codes: 0 all is well; 1 a store could not be listed; 2 the policy has mista
 	cmd.Flags().BoolVar(&flags.schema, "schema", false, "print the JSON Schema of policies, for editors, and do nothing else")
 	cmd.Flags().StringVar(&flags.explain, "explain", "", "say which route takes the file `NAME` and why, and do nothing else")
 	cmd.Flags().StringVar(&flags.size, "size", "", "`size` of the file to --explain, such as 200MB, for routes by size")
+	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "try cold stores too, which bill a small file for their minimum duration")
+	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "write nothing, only list and ask")
 	return cmd
 }
 
@@ -58,17 +71,52 @@ func (a *app) check(ctx context.Context, flags checkFlags) error {
 	if flags.effective {
 		return a.effectivePolicy()
 	}
-	return a.withSession(ctx, tiering.GuardPlan, func(s *session) error {
+	guard := tiering.GuardNone
+	if flags.dryRun {
+		guard = tiering.GuardPlan
+	}
+	return a.withSession(ctx, guard, func(s *session) error {
 		inv, err := s.tiers.Inventory(ctx, "")
 		if err != nil {
 			return err
 		}
-		answer := checkAnswer{Policy: s.policy.Path, Archive: s.policy.Archive, Stores: storeSummaries(s.policy, inv)}
+		findings, err := doctor.Examine(ctx, s.tiers, inv, doctor.Options{Try: a.tryStores(s, flags)})
+		if err != nil {
+			return err
+		}
+		answer := checkAnswer{
+			Policy: s.policy.Path, Archive: s.policy.Archive, Stores: storeSummaries(s.policy, inv), Findings: findings,
+		}
 		if err := a.answer(answer, answer.print); err != nil {
 			return err
 		}
-		return inv.Complete()
+		return errors.Join(inv.Complete(), answer.problems())
 	})
+}
+
+// tryStores says which stores check may write to: those that are not cold, and the
+// others where that was agreed to.
+func (a *app) tryStores(s *session, flags checkFlags) map[string]bool {
+	try := make(map[string]bool)
+	if flags.dryRun {
+		return try
+	}
+	_, askable := terminal(a.stdin)
+	for _, name := range s.tiers.Stores() {
+		if !s.tiers.Cold(name) {
+			try[name] = true
+			continue
+		}
+		question := fmt.Sprintf("Write a small file to %s, which is cold?", name)
+		if min := backends.TermsOf(s.tiers.Store(name)).MinDuration; min > 0 {
+			question = fmt.Sprintf("Write a small file to %s? It is billed for %s though it is deleted at once: some 40 KB.",
+				name, policy.FormatDuration(min))
+		}
+		if flags.yes || askable && a.confirm(question, false) == nil {
+			try[name] = true
+		}
+	}
+	return try
 }
 
 func (a *app) effectivePolicy() error {
@@ -132,6 +180,22 @@ type checkAnswer struct {
 	Policy  string         `json:"policy"`
 	Archive string         `json:"archive"`
 	Stores  []storeSummary `json:"stores"`
+	// Findings are what is wrong or good to know.
+	Findings []doctor.Finding `json:"findings"`
+}
+
+// problems is an error when a finding is one.
+func (c checkAnswer) problems() error {
+	n := 0
+	for _, f := range c.Findings {
+		if f.Level == doctor.Problem {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s found", count(n, "problem", "problems"))
 }
 
 // storeSummary says what lies in one store.
@@ -184,7 +248,30 @@ func (c checkAnswer) print(w io.Writer) error {
 		})
 	}
 	t.Render()
+	c.printFindings(w)
 	return nil
+}
+
+// printFindings tells what is wrong first.
+func (c checkAnswer) printFindings(w io.Writer) {
+	if len(c.Findings) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, level := range []doctor.Level{doctor.Problem, doctor.Warning, doctor.Note, doctor.Fine} {
+		for _, f := range c.Findings {
+			if f.Level != level {
+				continue
+			}
+			what := f.Text
+			if f.Store != "" {
+				what = f.Store + ": " + f.Text
+			}
+			fmt.Fprintf(w, "%-7s  %s\n", f.Level, what)
+			if f.Fix != "" {
+				fmt.Fprintf(w, "         to do: %s\n", f.Fix)
+			}
+		}
+	}
 }
 
 // orDash stands for an empty cell.

@@ -20,6 +20,7 @@ import (
 	"github.com/isotherm-backup/isotherm/engine"
 	"github.com/isotherm-backup/isotherm/policy/price"
 	"github.com/isotherm-backup/isotherm/tiering"
+	"github.com/isotherm-backup/isotherm/tiering/doctor"
 	"github.com/isotherm-backup/isotherm/tiering/thaw"
 )
 
@@ -31,6 +32,7 @@ var jsonObjects = []struct {
 }{
 	{"isotherm check", reflect.TypeFor[checkAnswer]()},
 	{"store summary", reflect.TypeFor[storeSummary]()},
+	{"finding", reflect.TypeFor[doctor.Finding]()},
 	{"isotherm check --explain", reflect.TypeFor[explainAnswer]()},
 	{"earlier route", reflect.TypeFor[earlierRoute]()},
 	{"isotherm import", reflect.TypeFor[importAnswer]()},

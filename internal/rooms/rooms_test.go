@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"backends":         {},
 	"tiering":          {"policy", "backends", "internal/dupname"},
 	"tiering/thaw":     {"tiering", "policy", "backends", "internal/dupname"},
+	"tiering/doctor":   {"tiering", "policy", "backends", "internal/dupname"},
 	"tiering/transfer": {"tiering", "policy", "backends", "internal/dupname"},
 	"engine":           {"tiering", "policy", "backends", "internal/dupname"},
 	"engine/index":     {},
