@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,13 +136,14 @@ func (a *app) planImport(ctx context.Context, s *session, sources []transfer.Sou
 	for _, f := range plan.Frozen {
 		answer.Frozen = append(answer.Frozen, f.Error())
 	}
-	return a.answer(answer, func(w io.Writer) error {
+	err = a.answer(answer, func(w io.Writer) error {
 		for _, f := range plan.Send {
 			fmt.Fprintf(w, "would copy %s (%s) to %s\n", f.Name, size(f.Size), strings.Join(f.To, ", "))
 		}
 		answer.print(w)
 		return nil
 	})
+	return cmp.Or(err, answer.nothing(sources))
 }
 
 func (a *app) runImport(ctx context.Context, s *session, sources []transfer.Source, opts transfer.ImportOptions) error {
@@ -169,6 +171,9 @@ func (a *app) runImport(ctx context.Context, s *session, sources []transfer.Sour
 	if err := a.answer(answer, func(w io.Writer) error { answer.print(w); return nil }); err != nil {
 		return err
 	}
+	if err := answer.nothing(sources); err != nil {
+		return err
+	}
 	switch {
 	case len(report.Failed) > 0:
 		a.say("isotherm: hint: run the same command again: it copies only what is missing")
@@ -177,6 +182,20 @@ func (a *app) runImport(ctx context.Context, s *session, sources []transfer.Sour
 		return exitError(exitDegraded)
 	}
 	return nil
+}
+
+// nothing returns an error when the sources hold nothing to import: most likely
+// they are not the places that were meant.
+func (r importAnswer) nothing(sources []transfer.Source) error {
+	if r.Files+r.Present+len(r.Frozen)+len(r.Failed) > 0 {
+		return nil
+	}
+	var names []string
+	for _, s := range sources {
+		names = append(names, s.Name)
+	}
+	return withHints(fmt.Errorf("no file of duplicity's lies in %s", strings.Join(names, ", ")), exitFailed,
+		"is it the right folder, and is its disk mounted?")
 }
 
 func (r importAnswer) print(w io.Writer) {
