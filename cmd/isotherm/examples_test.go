@@ -44,6 +44,7 @@ var exampleCommands = []struct {
 	{line: "isotherm restore --time 2024-01-02 --speed bulk --detach", before: imported, code: exitWaiting},
 	{line: "isotherm check", before: imported},
 	{line: "isotherm ls", before: imported},
+	{line: "isotherm policy lifecycle", before: "env ISOTHERM_POLICY=$ROOT/examples/two-providers.yaml\n"},
 	{line: "isotherm plan", before: imported},
 	{line: "isotherm repair", before: imported},
 	{line: "isotherm restore", before: imported},

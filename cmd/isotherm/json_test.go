@@ -18,6 +18,7 @@ import (
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/engine"
+	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/policy/price"
 	"github.com/isotherm-backup/isotherm/tiering"
 	"github.com/isotherm-backup/isotherm/tiering/doctor"
@@ -66,6 +67,14 @@ var jsonObjects = []struct {
 	{"step", reflect.TypeFor[tiering.Step]()},
 	{"isotherm retier", reflect.TypeFor[retierAnswer]()},
 	{"move", reflect.TypeFor[retierMove]()},
+	{"isotherm policy lifecycle", reflect.TypeFor[lifecycleAnswer]()},
+	{"bucket lifecycle", reflect.TypeFor[policy.BucketLifecycle]()},
+	{"lifecycle configuration", reflect.TypeFor[policy.LifecycleConfig]()},
+	{"lifecycle rule", reflect.TypeFor[policy.LifecycleRule]()},
+	{"lifecycle filter", reflect.TypeFor[policy.LifecycleFilter]()},
+	{"lifecycle transition", reflect.TypeFor[policy.LifecycleTransition]()},
+	{"noncurrent expiration", reflect.TypeFor[policy.NoncurrentExpiration]()},
+	{"abort uploads", reflect.TypeFor[policy.AbortUploads]()},
 	{"isotherm demo", reflect.TypeFor[demoAnswer]()},
 }
 
@@ -106,7 +115,7 @@ func TestJSONPage(t *testing.T) {
 		// Not in the page's headings: what groups commands, has no answer, or the
 		// answer of another one.
 		switch path := cmd.CommandPath(); path {
-		case "isotherm", "isotherm thaw", "isotherm init", "isotherm man", "isotherm completion", "isotherm version",
+		case "isotherm", "isotherm policy", "isotherm thaw", "isotherm init", "isotherm man", "isotherm completion", "isotherm version",
 			"isotherm thaw wait", "isotherm thaw cancel":
 		default:
 			if !strings.Contains(page, "\n## "+path+"\n") {

@@ -109,6 +109,7 @@ func commands(app *app) []*cobra.Command {
 		newPlanCommand(app),
 		newThawCommand(app),
 		newRestoreCommand(app),
+		newPolicyCommand(app),
 		newManCommand(app),
 		newVersionCommand(app),
 	}
