@@ -67,7 +67,7 @@ func (s *Store) drain(ctx context.Context, r request, resp *http.Response) error
 // send sends a request once, and once more after a new login when the token is
 // not taken. The caller closes the body of the answer, which is a success.
 func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
-	conn, err := s.session.connection(ctx, nil)
+	conn, err := s.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +78,14 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 	if !s.cfg.Credentials.Renewable() {
 		return nil, fmt.Errorf("the token of %s is not taken: %w", s.cfg.Credentials, err)
 	}
-	if conn, err = s.session.connection(ctx, conn); err != nil {
+	if conn, err = s.connect(ctx, conn); err != nil {
 		return nil, err
 	}
 	return s.attempt(ctx, conn, r)
 }
 
 // attempt sends a request once.
-func (s *Store) attempt(ctx context.Context, conn *ncw.Connection, r request) (*http.Response, error) {
+func (s *Store) attempt(ctx context.Context, conn *connection, r request) (*http.Response, error) {
 	target := conn.StorageUrl
 	if r.info {
 		u, err := url.Parse(target)

@@ -50,7 +50,7 @@ func (s *Store) examine(ctx context.Context) (backends.Setup, error) {
 
 // provider names whose service it is by its address.
 func (s *Store) provider(ctx context.Context) (string, error) {
-	conn, err := s.session.connection(ctx, nil)
+	conn, err := s.connect(ctx, nil)
 	if err != nil {
 		return "", err
 	}

@@ -96,7 +96,7 @@ func (g *getter) failed(ctx context.Context, err error) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return nil, &backends.FrozenError{
-			Name: strings.TrimPrefix(g.name, g.store.prefix), Class: g.store.class(p), State: backends.Thawing, ReadyAt: time.Now().Add(sealed.after),
+			Name: strings.TrimPrefix(g.name, g.store.prefix), Class: g.store.class(p), State: backends.Thawing, ReadyAt: readyIn(sealed.after),
 		}
 	}
 	switch statusOf(err) {

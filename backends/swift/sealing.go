@@ -28,11 +28,16 @@ func sealState(state, delay string) (backends.State, time.Time) {
 		return backends.Thawed, time.Time{}
 	case "unsealing":
 		if seconds, err := strconv.ParseFloat(delay, 64); err == nil {
-			return backends.Thawing, time.Now().Add(time.Duration(math.Ceil(seconds)) * time.Second)
+			return backends.Thawing, readyIn(time.Duration(math.Ceil(seconds)) * time.Second)
 		}
 		return backends.Thawing, time.Time{}
 	}
 	return backends.StateUnknown, time.Time{}
+}
+
+// readyIn is when something will be ready, to the second.
+func readyIn(d time.Duration) time.Time {
+	return time.Now().Add(d + time.Second - 1).UTC().Truncate(time.Second)
 }
 
 // sealedError is the answer to a GET of what is sealed. It is not transient: to

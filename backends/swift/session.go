@@ -10,50 +10,29 @@ import (
 	"github.com/isotherm-backup/isotherm/backends/swift/identity"
 )
 
-// session is who the store is used as. Each login makes a Connection of its own,
-// which does not change.
-type session struct {
-	credentials *identity.Credentials
-	transport   http.RoundTripper
-	lock        chan struct{}   // holds one element while nobody logs in
-	conn        *ncw.Connection // guarded by lock; nil before the first login
+// connection is one login.
+type connection struct {
+	*ncw.Connection
+	login *identity.Session
 }
 
-func newSession(c *identity.Credentials, rt http.RoundTripper) *session {
-	s := &session{credentials: c, transport: rt, lock: make(chan struct{}, 1)}
-	s.lock <- struct{}{}
-	return s
-}
-
-// connection returns the present login, or makes one when there is none but
-// stale.
-func (s *session) connection(ctx context.Context, stale *ncw.Connection) (*ncw.Connection, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.lock:
+// connect returns a connection of the present login. When that is the login of
+// stale, which may be nil, it makes a new one.
+func (s *Store) connect(ctx context.Context, stale *connection) (*connection, error) {
+	var old *identity.Session
+	if stale != nil {
+		old = stale.login
 	}
-	defer func() { s.lock <- struct{}{} }()
-	if s.conn != stale {
-		return s.conn, nil
-	}
-	login, err := s.credentials.Login(ctx, s.transport)
+	login, err := s.cfg.Credentials.Session(ctx, s.transport, old)
 	if err != nil {
 		return nil, err
 	}
 	// The library's own waits must never end before those of the transport.
 	const never = 365 * 24 * time.Hour
-	s.conn = &ncw.Connection{
+	return &connection{login: login, Connection: &ncw.Connection{
 		StorageUrl: login.URL, AuthToken: login.Token, UserAgent: identity.Agent,
 		Transport: noRedirects{s.transport}, Retries: -1, ConnectTimeout: never, Timeout: never,
-	}
-	return s.conn, nil
-}
-
-func (s *session) close() {
-	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
+	}}, nil
 }
 
 // noRedirects lets no request be sent to another place, which would get its

@@ -38,13 +38,13 @@ type Config struct {
 // Store is a container, or what lies in it below a prefix. It is safe for
 // concurrent use.
 type Store struct {
-	cfg     Config
-	prefix  string // "", or ends in a slash
-	retry   network.Retry
-	session *session
-	closed  atomic.Bool
-	place   once[place]
-	limits  once[limits]
+	cfg       Config
+	prefix    string // "", or ends in a slash
+	retry     network.Retry
+	transport http.RoundTripper
+	closed    atomic.Bool
+	place     once[place]
+	limits    once[limits]
 
 	segments   atomic.Bool               // the container of the segments is known to exist
 	noSegments atomic.Pointer[time.Time] // when it was seen not to; nil for never
@@ -69,11 +69,9 @@ func New(c Config) (*Store, error) {
 			s.prefix += part + "/"
 		}
 	}
-	rt := c.Transport
-	if rt == nil {
-		rt = network.NewTransport(c.Waits)
+	if s.transport = c.Transport; s.transport == nil {
+		s.transport = network.NewTransport(c.Waits)
 	}
-	s.session = newSession(c.Credentials, rt)
 	return s, nil
 }
 
@@ -87,7 +85,9 @@ func (s *Store) segmentsContainer() string { return s.cfg.Container + "_segments
 // Close implements [backends.Store].
 func (s *Store) Close() error {
 	s.closed.Store(true)
-	s.session.close()
+	if t, ok := s.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 	return nil
 }
 

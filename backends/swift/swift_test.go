@@ -1,9 +1,11 @@
 package swift_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
+	ncw "github.com/ncw/swift/v2"
 	"go.uber.org/goleak"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -44,6 +46,28 @@ func credentials(t *testing.T, login servers.Login) *identity.Credentials {
 	return c
 }
 
+// loggedIn is a user that has logged in once, for the work of tests around the
+// store: Keystone takes long for each login.
+type loggedIn struct{ url, token string }
+
+// logIn logs in.
+func logIn(t *testing.T, login servers.Login) servers.Login {
+	t.Helper()
+	c := login.Connection()
+	if err := c.Authenticate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return loggedIn{c.StorageUrl, c.AuthToken}
+}
+
+// Connection implements [servers.Login].
+func (l loggedIn) Connection() *ncw.Connection {
+	return &ncw.Connection{
+		StorageUrl: l.url, AuthToken: l.token, Transport: &http.Transport{DisableKeepAlives: true},
+		ConnectTimeout: time.Minute, Timeout: 2 * time.Minute,
+	}
+}
+
 // open opens a store that is closed when the test ends.
 func open(t *testing.T, c swift.Config) *swift.Store {
 	t.Helper()
@@ -77,17 +101,18 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			config := func(t *testing.T, container string) swift.Config {
-				return swift.Config{Container: container, Prefix: tt.prefix, Credentials: credentials(t, tt.login)}
+			as, login := credentials(t, tt.login), logIn(t, tt.login)
+			config := func(container string) swift.Config {
+				return swift.Config{Container: container, Prefix: tt.prefix, Credentials: as}
 			}
 			backendtest.Run(t, backendtest.Harness{
 				Open: func(t *testing.T) backends.Store {
-					return open(t, config(t, server.NewContainer(t, tt.login, server.HotPolicy).Name))
+					return open(t, config(server.NewContainer(t, login, server.HotPolicy).Name))
 				},
 				Reopen: func(t *testing.T, s backends.Store) backends.Store {
-					return open(t, config(t, s.(*swift.Store).Container()))
+					return open(t, config(s.(*swift.Store).Container()))
 				},
-				Remove: func(t *testing.T, s backends.Store) { remove(t, s.(*swift.Store), tt.login) },
+				Remove: func(t *testing.T, s backends.Store) { remove(t, s.(*swift.Store), login) },
 				Lag:    lag,
 				Large:  20 << 20,
 				Many:   tt.many,

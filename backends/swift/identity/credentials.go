@@ -14,7 +14,8 @@ import (
 type version int
 
 // Credentials say as whom to use which object store. They hold secrets, which no
-// way of printing shows.
+// way of printing shows. They are safe for concurrent use; stores that are opened
+// with the same ones share their logins.
 type Credentials struct {
 	source  string // where they were found, for people
 	version version
@@ -25,6 +26,8 @@ type Credentials struct {
 	region     string // "" for the first of the catalogue
 	endpoint   gophercloud.Availability
 	tls        *tls.Config
+
+	login chan *Session // holds the last login, nil before the first, unless one is being made
 }
 
 // String says where the credentials were found.

@@ -36,6 +36,8 @@ func Find(s Source) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
+	c.login = make(chan *Session, 1)
+	c.login <- nil
 	if s.Region != "" {
 		c.region = s.Region
 	}

@@ -28,10 +28,33 @@ type Session struct {
 // Agent is how the program names itself to services.
 const Agent = "isotherm"
 
-// Login asks the identity service for a token, once. It repeats nothing: an
-// error that is backends.ErrTransient is the caller's to repeat. Credentials that
-// are refused are fs.ErrPermission.
-func (c *Credentials) Login(ctx context.Context, rt http.RoundTripper) (Session, error) {
+// Session returns the last login, unless it is stale: then it makes another, and
+// others wait for it. stale is nil for a first one. It repeats nothing: an error
+// that is backends.ErrTransient is the caller's to repeat. Credentials that are
+// refused are fs.ErrPermission.
+func (c *Credentials) Session(ctx context.Context, rt http.RoundTripper, stale *Session) (*Session, error) {
+	var last *Session
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case last = <-c.login:
+	}
+	defer func() { c.login <- last }()
+	if last != stale {
+		return last, nil
+	}
+	session, err := c.logIn(ctx, rt)
+	if err != nil {
+		return nil, fmt.Errorf("log in with %s: %w", c, c.explain(err))
+	}
+	if session.URL == "" || session.Token == "" {
+		return nil, fmt.Errorf("log in with %s: the answer lacks a token or the object store's address: %w", c, backends.ErrUnsupported)
+	}
+	last = &session
+	return last, nil
+}
+
+func (c *Credentials) logIn(ctx context.Context, rt http.RoundTripper) (Session, error) {
 	client := http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // it would carry secrets elsewhere
 	}}
@@ -45,19 +68,13 @@ func (c *Credentials) Login(ctx context.Context, rt http.RoundTripper) (Session,
 	default:
 		session, err = c.loginKeystone(ctx, client)
 	}
-	if err != nil {
-		return Session{}, fmt.Errorf("log in with %s: %w", c, c.explain(err))
-	}
 	if c.storageURL != "" {
 		session.URL = c.storageURL
 	}
-	if session.URL == "" || session.Token == "" {
-		return Session{}, fmt.Errorf("log in with %s: the answer lacks a token or the object store's address: %w", c, backends.ErrUnsupported)
-	}
-	return session, nil
+	return session, err
 }
 
-// Renewable reports whether Login gets a new token when the last one has expired.
+// Renewable reports whether there can be another login when a token has expired.
 func (c *Credentials) Renewable() bool { return c.version != 0 }
 
 // explain gives an error its kind and, where there is one, a hint.
