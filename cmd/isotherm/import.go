@@ -129,6 +129,9 @@ type importAnswer struct {
 
 func (a *app) planImport(ctx context.Context, s *session, sources []transfer.Source, opts transfer.ImportOptions) error {
 	plan, err := transfer.PlanImport(ctx, s.tiers, sources, opts)
+	if other, ok := errors.AsType[*transfer.ConflictError](err); ok {
+		return hintConflict(other)
+	}
 	if err != nil {
 		return err
 	}
@@ -157,6 +160,9 @@ func (a *app) runImport(ctx context.Context, s *session, sources []transfer.Sour
 	a.progress.wait()
 	if errors.Is(err, backends.ErrNoStore) {
 		return err
+	}
+	if other, ok := errors.AsType[*transfer.ConflictError](err); ok {
+		return hintConflict(other)
 	}
 	if err != nil {
 		return withHints(err, exitFailed, "what was copied is kept: the same command carries on")
@@ -196,6 +202,13 @@ func (r importAnswer) nothing(sources []transfer.Source) error {
 	}
 	return withHints(fmt.Errorf("no file of duplicity's lies in %s", strings.Join(names, ", ")), exitFailed,
 		"is it the right folder, and is its disk mounted?")
+}
+
+// hintConflict says how archives are kept apart.
+func hintConflict(err *transfer.ConflictError) error {
+	return withHints(err, exitFailed,
+		"nothing was copied: every archive needs a policy of its own, with folders or buckets of its own",
+		"if it is the same archive, `isotherm verify` says whether the tiers' copy is damaged; remove that one, then import again")
 }
 
 func (r importAnswer) print(w io.Writer) {

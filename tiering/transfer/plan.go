@@ -53,8 +53,21 @@ type ImportPlan struct {
 	Unplaced map[string]error
 }
 
+// A ConflictError says that a manifest or signature on the tiers is not the one of
+// the source. duplicity never changes either once it is written, so this is
+// another archive, or one of the two is damaged.
+type ConflictError struct {
+	Name   string
+	Source string // its name
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s in %s is not the file of that name on the tiers: it is of another archive, or one of the two is damaged", e.Name, e.Source)
+}
+
 // PlanImport finds out by listing alone what is to be imported. A source that
-// cannot be listed is an error.
+// cannot be listed is an error, and so is one that holds another archive than
+// the tiers: a *ConflictError.
 func PlanImport(ctx context.Context, tiers *tiering.Tiers, sources []Source, opts ImportOptions) (*ImportPlan, error) {
 	run := newImporter(tiers, sources, opts)
 	return run.plan(ctx)
@@ -81,6 +94,9 @@ func (im *importer) plan(ctx context.Context) (*ImportPlan, error) {
 		if why := im.foreign(&f); why != "" {
 			p.Foreign[f.Name] = why
 			continue
+		}
+		if conflicts(inv, &f) {
+			return nil, &ConflictError{f.Name, im.names[f.from[0].source]}
 		}
 		want, err := im.tiers.Placement(inv, f.Name, f.Size)
 		if err != nil {
@@ -203,6 +219,19 @@ func lacking(inv *tiering.Inventory, f *File, want []string, degraded bool) []st
 		}
 	}
 	return to
+}
+
+// conflicts reports whether no copy on the tiers of a manifest or signature can be
+// the source's file. A volume may differ: an interrupted backup writes its last
+// one anew.
+func conflicts(inv *tiering.Inventory, f *File) bool {
+	if k := f.parsed.Kind; k != dupname.Manifest && k != dupname.Signature || f.parsed.Companion != "" || f.parsed.Partial {
+		return false
+	}
+	there, ok := inv.Find(f.Name)
+	return ok && !slices.ContainsFunc(there.Copies, func(c tiering.Copy) bool {
+		return c.Size == f.Size && !differ(inv.Digest(there.In(int(c.Store))), f.from[0].info.Digest)
+	})
 }
 
 func differ(a, b backends.Digest) bool {
