@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
 )
@@ -14,8 +15,9 @@ import (
 type Opener func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
 // Resume opens a range of a file, and goes on with the rest of it when the
-// transfer breaks off. The deadline of r counts anew after every byte that
-// arrived. The reader fails with ctx.Err once ctx is done.
+// transfer breaks off. The deadline of r counts anew after a transfer that was of
+// use: one that was faster than 1 KiB/s, its opening included. The reader fails
+// with ctx.Err once ctx is done.
 func Resume(ctx context.Context, r Retry, offset, length int64, open Opener) (io.ReadCloser, error) {
 	s := &resumer{ctx: ctx, retry: r, open: open, pos: offset, left: length}
 	if err := r.Do(ctx, s.reopen); err != nil {
@@ -33,14 +35,28 @@ type resumer struct {
 	left  int64 // bytes; negative for all to the end
 	body  io.ReadCloser
 	err   error
+
+	past   failures  // since a transfer was of use
+	from   int64     // pos at the beginning of this transfer
+	opened time.Time // when it began
 }
 
 func (s *resumer) reopen(ctx context.Context) error {
+	s.opened = time.Now()
 	body, err := s.open(ctx, s.pos, s.left)
 	if err == nil {
-		s.body = body
+		s.body, s.from = body, s.pos
 	}
 	return err
+}
+
+// useful reports whether the transfer that broke off was faster than what counts
+// as standing still. Otherwise a service that only ever drips would be asked
+// again for ever. The pause before the next one counts too, as the transfers may
+// be short.
+func (s *resumer) useful() bool {
+	took := time.Since(s.opened) + s.retry.First
+	return float64(s.pos-s.from) >= took.Seconds()*floorRate
 }
 
 func (s *resumer) Read(p []byte) (int, error) {
@@ -83,8 +99,11 @@ func (s *resumer) broken(err error) {
 		s.err = errors.Join(err, closed)
 		return
 	}
+	if s.useful() {
+		s.past = failures{}
+	}
 	first := true
-	s.err = s.retry.Do(s.ctx, func(ctx context.Context) error {
+	s.err = s.retry.goOn(s.ctx, &s.past, func(ctx context.Context) error {
 		if first { // the failed transfer is the first attempt
 			first = false
 			return fmt.Errorf("transfer broke off after %d bytes: %w", s.pos, errors.Join(backends.ErrTransient, err))

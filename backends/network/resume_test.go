@@ -7,6 +7,7 @@ import (
 	"io"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -121,5 +122,43 @@ func TestResumeDeadline(t *testing.T) {
 	}
 	if err := body.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestResumeDrip: transfers that get nowhere are given up by the deadline, even if
+// each brings some bytes; those that bring many are not, however often they break.
+func TestResumeDrip(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		what  string
+		bytes int // of each transfer, which takes two seconds
+		want  error
+	}{
+		{"dripping", 100, backends.ErrTransient},
+		{"slow", 4 << 10, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &flaky{data: make([]byte, 256<<10), fail: io.ErrUnexpectedEOF, steps: func() int { return tt.bytes }}
+			open := func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+				time.Sleep(2 * time.Second)
+				return f.open(ctx, offset, length)
+			}
+			const deadline = time.Minute
+			start := time.Now()
+			body, err := Resume(t.Context(), Retry{First: 500 * time.Millisecond, Max: 10 * time.Second, Deadline: deadline}, 0, -1, open)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, body)
+			if !errors.Is(err, tt.want) || tt.want == nil && n != int64(len(f.data)) {
+				t.Errorf("%s: %d bytes, %v, want %v", tt.what, n, err, tt.want)
+			}
+			if took := time.Since(start); tt.want != nil && took > 2*deadline || tt.want == nil && took < deadline {
+				t.Errorf("%s: ended after %v, with a deadline of %v", tt.what, took, deadline)
+			}
+			if err := body.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

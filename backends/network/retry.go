@@ -70,8 +70,18 @@ func (e *RetryAfterError) Is(target error) bool { return target == backends.ErrT
 // *RetryAfterError sets the pause. The error of an expired deadline wraps the last
 // one of f.
 func (r Retry) Do(ctx context.Context, f func(ctx context.Context) error) error {
-	var first time.Time // of the failures
-	for n := 1; ; n++ {
+	return r.goOn(ctx, &failures{}, f)
+}
+
+// failures are those of one request, or of a row of requests that get nowhere.
+type failures struct {
+	first time.Time // when the first one was; zero for none
+	n     int
+}
+
+// goOn is Do after failures that there have been already.
+func (r Retry) goOn(ctx context.Context, past *failures, f func(ctx context.Context) error) error {
+	for {
 		err := f(ctx)
 		if !errors.Is(err, backends.ErrTransient) || ctx.Err() != nil {
 			if err == nil {
@@ -80,19 +90,19 @@ func (r Retry) Do(ctx context.Context, f func(ctx context.Context) error) error 
 			return err
 		}
 		now := time.Now()
-		if first.IsZero() {
-			first = now
+		if past.n++; past.n == 1 {
+			past.first = now
 		}
 		if r.outage.isDown() {
 			return fmt.Errorf("not repeated, as earlier requests failed for long: %w", err)
 		}
-		pause := r.Pause(n)
+		pause := r.Pause(past.n)
 		if asked, ok := errors.AsType[*RetryAfterError](err); ok {
 			pause = max(pause, asked.After)
 		}
-		if now.Add(pause).Sub(first) > r.Deadline {
+		if now.Add(pause).Sub(past.first) > r.Deadline {
 			r.outage.set(true)
-			return fmt.Errorf("given up after %d attempts in %v: %w", n, now.Sub(first).Round(time.Second), err)
+			return fmt.Errorf("given up after %d attempts in %v: %w", past.n, now.Sub(past.first).Round(time.Second), err)
 		}
 		if err := (backends.RealClock{}).Sleep(ctx, pause); err != nil {
 			return err

@@ -48,6 +48,10 @@ func (t *Transport) Trust(roots *x509.CertPool) {
 	t.base.TLSClientConfig = &tls.Config{RootCAs: roots}
 }
 
+// UseTLS secures connections as c says, which the system's own certificates do
+// otherwise. It must be called before the first request.
+func (t *Transport) UseTLS(c *tls.Config) { t.base.TLSClientConfig = c }
+
 // CloseIdleConnections closes what no request uses.
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
