@@ -24,6 +24,9 @@ type Config struct {
 	// Options are settings by their key, beside those in the URL's query; a key
 	// stands in one of the two.
 	Options map[string]string
+	// Env returns the value of an environment variable, where credentials may
+	// stand; nil for none.
+	Env func(name string) (string, bool)
 }
 
 // scheme is a row of the table.
@@ -37,13 +40,12 @@ type scheme struct {
 
 // schemes is the table.
 func schemes() map[string]scheme {
-	const later = "is not built into this version"
 	return map[string]scheme{
 		"file":    {open: openFile},
 		"coldsim": {open: openColdsim, options: []string{"expedited", "rate", "seed", "speedup"}},
 		"s3":      {open: openS3, options: s3Options()},
-		"swift":   {missing: later},
-		"pca":     {missing: later},
+		"swift":   {open: openSwift, options: swiftOptions()},
+		"pca":     {open: openPCA, options: swiftOptions()},
 		"glacier": {missing: "is the Glacier service of 2012, with vaults: it is closed to new customers and not supported; " +
 			"use an s3:// store with class GLACIER or DEEP_ARCHIVE"},
 	}

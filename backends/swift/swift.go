@@ -70,7 +70,9 @@ func New(c Config) (*Store, error) {
 		}
 	}
 	if s.transport = c.Transport; s.transport == nil {
-		s.transport = network.NewTransport(c.Waits)
+		t := network.NewTransport(c.Waits)
+		t.UseTLS(c.Credentials.TLS())
+		s.transport = t
 	}
 	return s, nil
 }
