@@ -94,8 +94,12 @@ func encrypted(sse types.ServerSideEncryption) bool {
 	return sse != "" && sse != types.ServerSideEncryptionAes256
 }
 
-// verify compares the service's checksum with ours.
+// verify compares the service's checksum with ours. An answer without an ETag
+// confirms nothing.
 func (c checksum) verify(a answer, want string) error {
+	if a.etag == nil {
+		return errNotS3
+	}
 	if got := c.got(a); got != "" && got != want {
 		return fmt.Errorf("the service has checksum %s, we sent %s: %w", got, want, backends.ErrCorrupt)
 	}

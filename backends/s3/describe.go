@@ -26,47 +26,52 @@ func (s *Store) Stat(ctx context.Context, name string) (backends.Info, error) {
 
 // describe asks for a file's description.
 func (s *Store) describe(ctx context.Context, key string) (object, error) {
+	return s.describeIn(ctx, s.config.Bucket, key)
+}
+
+func (s *Store) describeIn(ctx context.Context, bucket, key string) (object, error) {
 	var o object
 	err := s.do(ctx, "HeadObject", func(ctx context.Context) error {
 		var err error
-		o, err = s.head(ctx, key)
+		o, err = s.head(ctx, bucket, key)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		err = s.missing(ctx, err)
+		err = s.missing(ctx, bucket, err)
 	}
 	return o, err
 }
 
 // head asks once. The error is the SDK's.
-func (s *Store) head(ctx context.Context, key string) (object, error) {
-	out, err := s.client.HeadObject(ctx, &sdk.HeadObjectInput{
-		Bucket: &s.config.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
-	})
+func (s *Store) head(ctx context.Context, bucket, key string) (object, error) {
+	out, err := s.client.HeadObject(ctx, &sdk.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil {
 		return object{}, err
+	}
+	if out.ETag == nil || out.LastModified == nil {
+		return object{}, errNotS3
 	}
 	return fromHead(out), nil
 }
 
 // missing tells whether it is the file that is missing, or the bucket: the
 // answers to HEAD have no body that would say so.
-func (s *Store) missing(ctx context.Context, err error) error {
+func (s *Store) missing(ctx context.Context, bucket string, err error) error {
 	bucketErr := s.do(ctx, "HeadBucket", func(ctx context.Context) error {
-		_, err := s.client.HeadBucket(ctx, &sdk.HeadBucketInput{Bucket: &s.config.Bucket})
+		_, err := s.client.HeadBucket(ctx, &sdk.HeadBucketInput{Bucket: &bucket})
 		return err
 	})
 	switch {
 	case bucketErr == nil, errors.Is(bucketErr, fs.ErrPermission):
 		return err // who may not ask for the bucket was let to the file
 	case errors.Is(bucketErr, fs.ErrNotExist):
-		return s.noBucket(bucketErr)
+		return noBucket(bucketErr)
 	}
 	return bucketErr
 }
 
 // noBucket is the error of a bucket that is not there.
-func (s *Store) noBucket(err error) error {
+func noBucket(err error) error {
 	if e, ok := errors.AsType[*refusal](err); ok {
 		e.kind = backends.ErrNoStore
 	}

@@ -19,6 +19,9 @@ import (
 	"github.com/isotherm-backup/isotherm/backends/network"
 )
 
+// errNotS3 is an answer from something else, such as a proxy that wants a login.
+var errNotS3 = errors.New("the answer is not that of S3")
+
 // A refusal is an error that the service answered.
 type refusal struct {
 	op, code, message, request string
@@ -136,7 +139,7 @@ func broken(op string, err error) error {
 		err = ue.Err // without the URL, which repeats the file's name
 	}
 	if unread, ok := errors.AsType[*smithy.DeserializationError](err); ok && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: the answer is not that of S3: %w", op, unread)
+		return fmt.Errorf("%s: %w: %w", op, errNotS3, unread)
 	}
 	if network.Transient(err) {
 		return fmt.Errorf("%s: %w: %w", op, backends.ErrTransient, err)

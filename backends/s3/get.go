@@ -82,6 +82,9 @@ func (r *reading) open(ctx context.Context, offset, length int64) (io.ReadCloser
 	err := r.store.try(ctx, "GetObject", func(ctx context.Context) error {
 		var err error
 		out, err = r.store.client.GetObject(ctx, in, keptChecksums)
+		if err == nil && (out.ETag == nil || out.LastModified == nil) {
+			err = errors.Join(errNotS3, out.Body.Close())
+		}
 		return err
 	})
 	switch code := codeOf(err); {
@@ -107,7 +110,7 @@ func (r *reading) frozen(ctx context.Context, refusal error) error {
 	var o object
 	err := r.store.try(ctx, "HeadObject", func(ctx context.Context) error {
 		var err error
-		o, err = r.store.head(ctx, r.key)
+		o, err = r.store.head(ctx, r.store.config.Bucket, r.key)
 		return err
 	})
 	if err != nil {

@@ -27,8 +27,8 @@ type listing struct {
 	// plain: the service refuses to be asked for thaws.
 	plain atomic.Bool
 
-	once  sync.Once
-	sinks bool // see Store.sinks
+	mu    sync.Mutex
+	sinks *bool // see Store.sinks; nil before the service has answered
 }
 
 // List implements [backends.Store]. It costs a request for 1,000 keys.
@@ -58,6 +58,9 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(backends.Inf
 		out, err := s.page(ctx, in)
 		if err != nil {
 			return err
+		}
+		if out.IsTruncated == nil && out.KeyCount == nil && out.Name == nil {
+			return fmt.Errorf("%w: it is no listing", errNotS3) // the SDK reads any page as an empty one
 		}
 		for _, entry := range out.Contents {
 			key, err := keyOf(entry, out.EncodingType)
@@ -155,22 +158,37 @@ func (s *Store) listed(ctx context.Context, name string, entry types.Object) bac
 	return i
 }
 
+const opTiering = "ListBucketIntelligentTieringConfigurations"
+
 // sinks reports whether the service may freeze files of INTELLIGENT_TIERING in
 // this bucket, of which listings tell nothing. It asks once; a bucket about
 // which it gets no answer is taken for one that does.
 func (s *Store) sinks(ctx context.Context) bool {
-	s.listing.once.Do(func() {
-		s.listing.sinks = true
-		var out *sdk.ListBucketIntelligentTieringConfigurationsOutput
-		err := s.do(ctx, "ListBucketIntelligentTieringConfigurations", func(ctx context.Context) error {
-			var err error
-			out, err = s.client.ListBucketIntelligentTieringConfigurations(ctx,
-				&sdk.ListBucketIntelligentTieringConfigurationsInput{Bucket: &s.config.Bucket})
-			return err
-		})
-		if err == nil {
-			s.listing.sinks = len(out.IntelligentTieringConfigurationList) > 0
-		}
+	s.listing.mu.Lock()
+	defer s.listing.mu.Unlock()
+	if s.listing.sinks != nil {
+		return *s.listing.sinks
+	}
+	sinks := true
+	err := s.do(ctx, opTiering, func(ctx context.Context) error {
+		answer, err := s.tiering(ctx)
+		sinks = answer || err != nil
+		return err
 	})
-	return s.listing.sinks
+	if ctx.Err() == nil && !errors.Is(err, backends.ErrTransient) {
+		s.listing.sinks = &sinks
+	}
+	return sinks
+}
+
+// tiering asks, once, whether the bucket has archive tiers. The error is the
+// SDK's.
+func (s *Store) tiering(ctx context.Context) (bool, error) {
+	out, err := s.client.ListBucketIntelligentTieringConfigurations(ctx,
+		&sdk.ListBucketIntelligentTieringConfigurationsInput{Bucket: &s.config.Bucket})
+	if err != nil {
+		return false, err
+	}
+	// One that is disabled has left frozen what it froze.
+	return len(out.IntelligentTieringConfigurationList) > 0, nil
 }

@@ -17,8 +17,7 @@ import (
 // abortTime is how long a failed upload may take to be cleared away.
 const abortTime = 30 * time.Second
 
-// parts sends the file in parts, several at once, and returns the service's
-// time of their being joined. Parts are read from the spooled body, so that
+// parts sends the file in parts, several at once. They are read from the spooled body, so that
 // memory holds none of them. The SDK's transfer manager cannot tell a put whose
 // last answer was lost, nor give each part a checksum of our choice.
 func (u *upload) parts(ctx context.Context) (time.Time, error) {
@@ -38,10 +37,9 @@ func (u *upload) parts(ctx context.Context) (time.Time, error) {
 }
 
 func (u *upload) create(ctx context.Context) (string, error) {
-	c := &u.store.config
 	in := &sdk.CreateMultipartUploadInput{
-		Bucket: &c.Bucket, Key: &u.key, Metadata: u.meta, ChecksumAlgorithm: u.checksum.kind,
-		StorageClass: types.StorageClass(c.Class), ServerSideEncryption: types.ServerSideEncryption(c.SSE), SSEKMSKeyId: optional(c.KMSKey),
+		Bucket: &u.to.bucket, Key: &u.key, Metadata: u.meta, ChecksumAlgorithm: u.checksum.kind,
+		StorageClass: types.StorageClass(u.to.class), ServerSideEncryption: types.ServerSideEncryption(u.to.sse), SSEKMSKeyId: optional(u.to.kmsKey),
 	}
 	switch {
 	case u.checksum.kind == "":
@@ -101,7 +99,7 @@ func (u *upload) sendPart(ctx context.Context, id string, number int32, from, le
 	var out *sdk.UploadPartOutput
 	err = u.store.do(ctx, "UploadPart", func(ctx context.Context) error {
 		in := &sdk.UploadPartInput{
-			Bucket: &u.store.config.Bucket, Key: &u.key, UploadId: &id, PartNumber: &number,
+			Bucket: &u.to.bucket, Key: &u.key, UploadId: &id, PartNumber: &number,
 			Body: u.body.Section(from, length), ContentLength: &length,
 		}
 		u.checksum.part(in, base64Of(sum))
@@ -139,7 +137,7 @@ func (u *upload) sumPart(from, length int64) (sum, hash []byte, err error) {
 // complete joins the parts, and returns the service's time of it.
 func (u *upload) complete(ctx context.Context, id string, parts []types.CompletedPart, sums [][]byte) (time.Time, error) {
 	in := &sdk.CompleteMultipartUploadInput{
-		Bucket: &u.store.config.Bucket, Key: &u.key, UploadId: &id, IfNoneMatch: u.condition(),
+		Bucket: &u.to.bucket, Key: &u.key, UploadId: &id, IfNoneMatch: u.condition(),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 	}
 	want := ""
@@ -179,7 +177,7 @@ func (u *upload) abort(ctx context.Context, id string) error {
 	defer cancel()
 	err := u.store.do(ctx, "AbortMultipartUpload", func(ctx context.Context) error {
 		_, err := u.store.client.AbortMultipartUpload(ctx, &sdk.AbortMultipartUploadInput{
-			Bucket: &u.store.config.Bucket, Key: &u.key, UploadId: &id,
+			Bucket: &u.to.bucket, Key: &u.key, UploadId: &id,
 		})
 		return err
 	})

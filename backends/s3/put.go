@@ -33,15 +33,9 @@ func (s *Store) Put(ctx context.Context, name string, body io.Reader, opts backe
 	if err != nil {
 		return backends.Info{}, wrap("put", name, err)
 	}
-	u := &upload{
-		store: s, key: key, body: taken, ifAbsent: opts.IfAbsent, checksum: checksums()[s.config.Checksum],
-		meta: map[string]string{metaSHA256: hex.EncodeToString(taken.Sum(sha256sum)), metaPut: rand.Text()},
-	}
-	send := u.whole
-	if taken.Size > s.config.MultipartAbove {
-		send = u.parts
-	}
-	at, err := send(ctx)
+	u := newUpload(s, key, taken)
+	u.ifAbsent = opts.IfAbsent
+	at, err := u.send(ctx)
 	if err := errors.Join(err, taken.Close()); err != nil {
 		return backends.Info{}, wrap("put", name, err)
 	}
@@ -64,11 +58,36 @@ func (s *Store) absent(ctx context.Context, key string) error {
 // An upload is one Put.
 type upload struct {
 	store    *Store
+	to       destination
 	key      string
 	body     *spool.Body
 	ifAbsent bool
 	checksum checksum
 	meta     map[string]string
+}
+
+// A destination is where an upload goes.
+type destination struct {
+	bucket, sse, kmsKey string
+	class               backends.Class
+}
+
+// newUpload returns an upload to the store.
+func newUpload(s *Store, key string, body *spool.Body) *upload {
+	c := &s.config
+	return &upload{
+		store: s, key: key, body: body, checksum: checksums()[c.Checksum],
+		to:   destination{bucket: c.Bucket, class: c.Class, sse: c.SSE, kmsKey: c.KMSKey},
+		meta: map[string]string{metaSHA256: hex.EncodeToString(body.Sum(sha256sum)), metaPut: rand.Text()},
+	}
+}
+
+// send stores the file, and returns the service's time of it.
+func (u *upload) send(ctx context.Context) (time.Time, error) {
+	if u.body.Size > u.store.config.MultipartAbove {
+		return u.parts(ctx)
+	}
+	return u.whole(ctx)
 }
 
 // sum returns the checksum that goes with the whole body.
@@ -82,7 +101,7 @@ func (u *upload) condition() *string {
 	return nil
 }
 
-// whole sends the file by one request, and returns the service's time of it.
+// whole sends the file by one request.
 func (u *upload) whole(ctx context.Context) (time.Time, error) {
 	var out *sdk.PutObjectOutput
 	attempts := 0
@@ -105,11 +124,10 @@ func (u *upload) whole(ctx context.Context) (time.Time, error) {
 // request is made anew for each attempt, as its body is read by it, and perhaps
 // still is when the attempt has failed.
 func (u *upload) request() *sdk.PutObjectInput {
-	c := &u.store.config
 	in := &sdk.PutObjectInput{
-		Bucket: &c.Bucket, Key: &u.key, Body: u.body.NewReader(), ContentLength: &u.body.Size,
+		Bucket: &u.to.bucket, Key: &u.key, Body: u.body.NewReader(), ContentLength: &u.body.Size,
 		Metadata: u.meta, IfNoneMatch: u.condition(),
-		StorageClass: types.StorageClass(c.Class), ServerSideEncryption: types.ServerSideEncryption(c.SSE), SSEKMSKeyId: optional(c.KMSKey),
+		StorageClass: types.StorageClass(u.to.class), ServerSideEncryption: types.ServerSideEncryption(u.to.sse), SSEKMSKeyId: optional(u.to.kmsKey),
 	}
 	u.checksum.whole(in, base64Of(u.sum()))
 	return in
@@ -130,7 +148,7 @@ func (u *upload) exists(ctx context.Context, attempts int, err error) (time.Time
 // isThere reports whether the file that is stored is that of this put, and when
 // it came.
 func (u *upload) isThere(ctx context.Context) (time.Time, bool) {
-	o, err := u.store.describe(ctx, u.key)
+	o, err := u.store.describeIn(ctx, u.to.bucket, u.key)
 	return o.modified, err == nil && o.meta[metaPut] == u.meta[metaPut]
 }
 
@@ -141,7 +159,7 @@ func (s *Store) placed(ctx context.Context, name string, u *upload, at time.Time
 	class := classOf(string(s.config.Class))
 	if s.stored.Load() == nil {
 		err := s.try(ctx, "HeadObject", func(ctx context.Context) error {
-			o, err := s.head(ctx, u.key)
+			o, err := s.head(ctx, u.to.bucket, u.key)
 			if err == nil && o.meta[metaPut] == u.meta[metaPut] {
 				s.stored.Store(&o.class)
 			}

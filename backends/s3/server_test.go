@@ -1,0 +1,98 @@
+//go:build unix
+
+package s3_test
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/isotherm-backup/isotherm/backends"
+	"github.com/isotherm-backup/isotherm/backends/s3"
+	"github.com/isotherm-backup/isotherm/internal/servers"
+)
+
+// An archive is an s3archive, seen by the SDK as well, and a clock that is its
+// own: Sleep sets it forward.
+type archive struct {
+	*servers.S3Server
+	sdk *sdk.Client
+
+	mu       sync.Mutex
+	offset   time.Duration
+	settings map[string]any // of s3archive, beside the clock's
+}
+
+var _ backends.Clock = (*archive)(nil)
+
+func startArchive(tb testing.TB, settings map[string]any) *archive {
+	tb.Helper()
+	a := &archive{S3Server: servers.S3Archive(tb, servers.S3Options{Control: settings}), settings: settings}
+	a.sdk = sdk.New(sdk.Options{
+		BaseEndpoint: &a.Endpoint, Region: a.Region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(a.AccessKey, a.SecretKey, ""),
+	})
+	return a
+}
+
+func (a *archive) Now() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Add(a.offset)
+}
+
+func (a *archive) Sleep(_ context.Context, d time.Duration) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.set(a.offset + d)
+	return nil
+}
+
+// set sets the clock; the caller holds mu.
+func (a *archive) set(offset time.Duration) {
+	a.offset = offset
+	control := map[string]any{"clock_offset": offset.Seconds()}
+	maps.Copy(control, a.settings)
+	a.Control(control)
+}
+
+func (a *archive) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.set(0)
+}
+
+// bucket makes an empty bucket.
+func (a *archive) bucket(tb testing.TB, name string) {
+	tb.Helper()
+	if _, err := a.sdk.CreateBucket(tb.Context(), &sdk.CreateBucketInput{Bucket: &name}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// config is that of a store at a server, which behaves like Amazon's.
+func (a *archive) config(bucket string) s3.Config {
+	return s3.Config{
+		Bucket: bucket, Endpoint: a.Endpoint, Region: a.Region, PathStyle: true, Provider: "aws",
+		Credentials: credentials.NewStaticCredentialsProvider(a.AccessKey, a.SecretKey, ""),
+	}
+}
+
+func open(tb testing.TB, c s3.Config) *s3.Store {
+	tb.Helper()
+	s, err := s3.New(tb.Context(), c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
