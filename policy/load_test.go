@@ -68,10 +68,12 @@ stores:
     account: "123456789012"
     batch_manifests: s3://bucket-of-jobs/isotherm
     control_endpoint: https://control.example.net
+    env_prefix: DEEP_
+    rehearsal: true
     connect_timeout: 10s
     read_timeout: 1m
     retry: {first: 500ms, max: 30s, deadline: 15m}
-  swift: {url: "swift://hot/photos", cloud: ovh, region: GRA, class: PCS}
+  swift: {url: "swift://hot/photos", cloud: ovh, region: GRA, class: PCS, env_prefix: HOT_, endpoint_type: internal, segment_above: 2GiB, segment_size: 512MiB}
   pca: {url: "pca://cold/photos", cloud: ovh, region: GRA}
   sim: {url: "coldsim:///srv/sim", class: DEEP_ARCHIVE, speedup: 3600, seed: 7, rate: 2.5, expedited: refuse}
 tiers:
@@ -176,6 +178,7 @@ func TestLoadEveryKey(t *testing.T) {
 		"provider": "aws", "checksum": "sha256", "multipart_above": "100MiB", "part_size": "32MiB", "parts_at_once": "2",
 		"sse": "aws:kms", "kms_key": "alias/backup", "batch_above": "1000", "batch_role": "arn:aws:iam::123456789012:role/thaw",
 		"account": "123456789012", "batch_manifests": "s3://bucket-of-jobs/isotherm", "control_endpoint": "https://control.example.net",
+		"env_prefix": "DEEP_", "rehearsal": "true",
 	}
 	if diff := cmp.Diff(wantOptions, p.Stores[0].Options); diff != "" {
 		t.Errorf("options of s3 (-want +got)\n%s", diff)

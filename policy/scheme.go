@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,13 +32,6 @@ type option struct {
 // schemes returns what may be written of stores, in the order in which it is
 // told to people. Package backends/open says which of them are built in.
 func schemes() []scheme {
-	network := []option{
-		{"connect_timeout", `How long a connection may take, as in "10s".`, isDuration},
-		{"read_timeout", "How long a transfer may stand still.", isDuration},
-		{"retry.first", "Pause before the first retry; each next one is longer.", isDuration},
-		{"retry.max", "Longest pause between retries.", isDuration},
-		{"retry.deadline", "How long a failing request is retried in all.", isDuration},
-	}
 	return []scheme{
 		{name: "file", example: "file:///srv/backup", classes: []string{"STANDARD"}},
 		{
@@ -58,16 +52,18 @@ func schemes() []scheme {
 				{"batch_role", "ARN of the role that these jobs take on.", isNotEmpty},
 				{"account", "Number of the AWS account that owns the jobs.", isAccount},
 				{"batch_manifests", "Where lists and reports of the jobs go, as in s3://bucket/prefix.", isBucketURL},
+				envPrefix(),
+				{"rehearsal", "The service is an s3archive, whose clock may run fast: true or false.", isOneOf("true", "false")},
 				{"control_endpoint", "URL of the control service that takes the jobs, when it is not Amazon's.", isEndpoint},
-			}, network...),
+			}, waits()...),
 		},
 		{
 			name: "swift", example: "swift://container/prefix", classes: []string{"PCS"}, open: true,
-			region: true, cloud: true, bucket: true, options: network,
+			region: true, cloud: true, bucket: true, options: openstack(),
 		},
 		{
 			name: "pca", example: "pca://container/prefix", class: "PCA", classes: []string{"PCA"},
-			region: true, cloud: true, bucket: true, options: network,
+			region: true, cloud: true, bucket: true, options: openstack(),
 		},
 		{
 			name: "coldsim", example: "coldsim:///srv/simulated?speedup=3600", class: "STANDARD",
@@ -85,6 +81,52 @@ func schemes() []scheme {
 // s3Providers are the services that speak S3 and are told apart.
 func s3Providers() []string {
 	return []string{"aws", "ovh", "scaleway", "ceph", "minio", "backblaze", "generic"}
+}
+
+// openstack are the settings of stores in OpenStack Swift.
+func openstack() []option {
+	return append([]option{
+		{"endpoint_type", "Which address of the service is used: public, internal (ServiceNet) or admin.", isOneOf("public", "internal", "admin")},
+		envPrefix(),
+		{"segment_above", `Size above which a file is stored in segments, as in "1GiB".`, isSize},
+		{"segment_size", `Size of the segments, as in "512MiB".`, isSize},
+	}, waits()...)
+}
+
+// envPrefix keeps the credentials of stores apart.
+func envPrefix() option {
+	return option{"env_prefix", "What the names of the store's environment variables begin with, as in COLD_ for COLD_OS_PASSWORD or COLD_AWS_ACCESS_KEY_ID.", isVariable}
+}
+
+// isVariable takes what the names of environment variables may begin with.
+func isVariable(s string) error {
+	if !envName(s) || s[0] >= '0' && s[0] <= '9' {
+		return &valueError{fmt.Sprintf("it is %q", s), "write letters, digits and _, such as COLD_"}
+	}
+	return nil
+}
+
+// waits are the settings of all stores behind a network that are durations.
+func waits() []option {
+	return []option{
+		{"connect_timeout", `How long a connection may take, as in "10s".`, isDuration},
+		{"read_timeout", "How long a transfer may stand still.", isDuration},
+		{"retry.first", "Pause before the first retry; each next one is longer.", isDuration},
+		{"retry.max", "Longest pause between retries.", isDuration},
+		{"retry.deadline", "How long a failing request is retried in all.", isDuration},
+	}
+}
+
+// Settings returns the options as package backends/open takes them: durations as
+// Go writes them.
+func (s Store) Settings() map[string]string {
+	settings := maps.Clone(s.Options)
+	for _, w := range waits() {
+		if d, err := ParseDuration(settings[w.key]); err == nil {
+			settings[w.key] = d.String()
+		}
+	}
+	return settings
 }
 
 func schemeNamed(name string) (scheme, bool) {

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -61,5 +62,15 @@ func TestOptionsAreThoseOfTheStores(t *testing.T) {
 		if diff := cmp.Diff(known, keys); diff != "" {
 			t.Errorf("%s (-store +policy)\n%s", scheme, diff)
 		}
+	}
+}
+
+// TestSettings: stores take durations as Go writes them.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	s := policy.Store{Options: map[string]string{"read_timeout": "1d12h", "retry.deadline": "90s", "endpoint": "https://x", "part_size": "1d"}}
+	want := map[string]string{"read_timeout": "36h0m0s", "retry.deadline": "1m30s", "endpoint": "https://x", "part_size": "1d"}
+	if got := s.Settings(); !maps.Equal(got, want) {
+		t.Errorf("Settings() = %v, want %v", got, want)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/dustin/go-humanize"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -17,8 +19,8 @@ import (
 func s3Options() []string {
 	return []string{
 		"account", "batch_above", "batch_manifests", "batch_role", "checksum", "connect_timeout", "control_endpoint", "endpoint",
-		"kms_key", "multipart_above", "part_size", "parts_at_once", "path_style", "profile", "provider", "read_timeout",
-		"retry.deadline", "retry.first", "retry.max", "sse",
+		"env_prefix", "kms_key", "multipart_above", "part_size", "parts_at_once", "path_style", "profile", "provider",
+		"read_timeout", "rehearsal", "retry.deadline", "retry.first", "retry.max", "sse",
 	}
 }
 
@@ -37,7 +39,28 @@ func openS3(ctx context.Context, p place) (backends.Store, error) {
 	if c.Waits, err = network.ParseWaits(p.options); err != nil {
 		return nil, err
 	}
-	return s3.New(ctx, c)
+	c.Credentials = p.awsCredentials()
+	s, err := s3.New(ctx, c)
+	if err != nil || p.options["rehearsal"] != "true" {
+		return s, err
+	}
+	return rehearse(ctx, s, c.Endpoint)
+}
+
+// awsCredentials returns those in the store's own environment variables: nil when
+// there are none, or a profile is named, for the SDK to look for others.
+func (p place) awsCredentials() aws.CredentialsProvider {
+	prefix := p.options["env_prefix"]
+	if p.Env == nil || p.options["profile"] != "" && prefix == "" {
+		return nil
+	}
+	id, _ := p.Env(prefix + "AWS_ACCESS_KEY_ID")
+	secret, _ := p.Env(prefix + "AWS_SECRET_ACCESS_KEY")
+	token, _ := p.Env(prefix + "AWS_SESSION_TOKEN")
+	if prefix == "" && (id == "" || secret == "") {
+		return nil
+	}
+	return credentials.NewStaticCredentialsProvider(id, secret, token)
 }
 
 // setS3 reads an option. Those of network.ParseWaits are left to it.

@@ -60,7 +60,7 @@ func (a *app) open(ctx context.Context, guard tiering.Guard) (_ *session, err er
 		return nil, err
 	}
 	opts := tiering.Options{StateDir: s.stateDir, Log: a.log, Guard: guard, ReadCost: costs}
-	if s.tiers, err = tiering.Open(ctx, p, openStore, opts); err != nil {
+	if s.tiers, err = tiering.Open(ctx, p, a.openStore, opts); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -99,10 +99,10 @@ func (a *app) withSynced(ctx context.Context, guard tiering.Guard, f func(*sessi
 }
 
 // openStore opens one store as the policy describes it.
-func openStore(ctx context.Context, s policy.Store) (backends.Store, error) {
+func (a *app) openStore(ctx context.Context, s policy.Store) (backends.Store, error) {
 	return open.Store(ctx, open.Config{
 		Name: s.Name, URL: s.URL, Class: backends.Class(s.Class),
-		Region: s.Region, Cloud: s.Cloud, Options: s.Options,
+		Region: s.Region, Cloud: s.Cloud, Options: s.Settings(), Env: a.env,
 	})
 }
 

@@ -280,7 +280,13 @@ func (r *runner) nextPoll(w *watch, waiting []bool, now time.Time) time.Time {
 		if elapsed < 0 {
 			elapsed = times.Min // the clock was set back: the usual pace
 		}
-		next = min(next, pollAfter(elapsed, times.Min, times.Max))
+		after := pollAfter(elapsed, times.Min, times.Max)
+		if _, only := w.terms.Speeds[backends.SpeedOnly]; only && r.waves[n].polls == 0 {
+			// A service without a choice of speed tells in its listings how long it
+			// takes this time (OVH PCA), or nobody knows (Scaleway).
+			after = min(after, pollQuick)
+		}
+		next = min(next, after)
 	}
 	return now.Add(next)
 }
