@@ -2,6 +2,7 @@ package open_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -98,8 +99,13 @@ func TestErrors(t *testing.T) {
 		{open.Config{URL: "coldsim://" + dir, Class: "TEPID"}, []string{"TEPID", "DEEP_ARCHIVE"}, backends.ErrUnsupported},
 		{open.Config{URL: "coldsim://" + dir + "/missing"}, []string{"missing"}, backends.ErrNoStore},
 		{open.Config{URL: "s3:///prefix"}, []string{"s3://bucket/prefix"}, nil},
-		{open.Config{URL: "swift://container"}, []string{"not built into this version"}, backends.ErrUnsupported},
-		{open.Config{URL: "pca://container"}, []string{"not built into this version"}, backends.ErrUnsupported},
+		{open.Config{URL: "swift://container"}, []string{"clouds.yaml", "SWIFT_AUTHURL"}, fs.ErrPermission},
+		{open.Config{URL: "pca://container", Options: map[string]string{"env_prefix": "COLD_"}}, []string{"COLD_PCA_PASSWORD"}, fs.ErrPermission},
+		{open.Config{URL: "swift:container"}, []string{"swift://container/prefix"}, nil},
+		{open.Config{URL: "pca:///container"}, []string{"pca://container/prefix"}, nil},
+		{open.Config{URL: "pca://container", Class: "PCS"}, []string{"PCS", "swift://"}, backends.ErrUnsupported},
+		{open.Config{URL: "swift://container?segment_size=0"}, []string{"segment_size", "64MiB"}, nil},
+		{open.Config{URL: "swift://container?read_timeout=soon"}, []string{"read_timeout"}, backends.ErrUnsupported},
 		{open.Config{URL: "glacier://vault"}, []string{"closed", "s3://"}, backends.ErrUnsupported},
 		{open.Config{URL: "ftp://host/dir"}, []string{"ftp", "coldsim, file, glacier, pca, s3, swift"}, backends.ErrUnsupported},
 		{open.Config{Name: "hot", URL: "ftp://host/dir"}, []string{"open store hot"}, backends.ErrUnsupported},

@@ -1,3 +1,5 @@
+//go:build unix
+
 package pca_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build unix
+
 package swift_test
 
 import (
