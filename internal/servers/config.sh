@@ -55,7 +55,7 @@ use = egg:swift#$kind
 [$kind-replicator]
 [$kind-auditor]
 [$kind-updater]
-interval = 2
+interval = 30
 concurrency = 1
 [container-sync]
 [container-sharder]
@@ -67,7 +67,7 @@ CONF
 # How Swift itself logs in to Keystone.
 service_user() {
   cat <<CONF
-auth_url = $identity
+auth_url = $auth_url
 auth_type = password
 username = swift
 password = swift-service
@@ -108,11 +108,11 @@ use = egg:swift#bulk
 use = egg:swift#tempurl
 [filter:authtoken]
 paste.filter_factory = tempfirst:filter_factory
-www_authenticate_uri = $identity
+www_authenticate_uri = $auth_url
 $(service_user)
 delay_auth_decision = true
 memcached_servers = 127.0.0.1:$memcached_port
-token_cache_time = 60
+token_cache_time = 5
 service_token_roles_required = true
 [filter:s3api]
 use = egg:swift#s3api
@@ -121,7 +121,7 @@ location = us-east-1
 min_segment_size = 1
 [filter:s3token]
 use = egg:swift#s3token
-auth_uri = $identity
+auth_uri = $auth_url
 reseller_prefix = AUTH_
 delay_auth_decision = true
 secret_cache_duration = 60
@@ -178,7 +178,8 @@ public_endpoint = http://127.0.0.1:$keystone_port
 [database]
 connection = sqlite:///$keystone/keystone.sqlite
 [cache]
-enabled = false
+enabled = true
+backend = oslo_cache.dict
 [token]
 provider = fernet
 expiration = 3600

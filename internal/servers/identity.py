@@ -6,6 +6,7 @@
     identity.py seed JSON               creates services, users and credentials,
                                         and prints shell assignments
 """
+import base64
 import json
 import os
 import sqlite3
@@ -17,21 +18,27 @@ import urllib.request
 
 def init(conf, url, password):
     """Schema, key stores and the bootstrap user."""
+    directory = os.path.dirname(conf)
+    for name in ('fernet', 'credential'):
+        make_keys(os.path.join(directory, name))
     me = [sys.executable, '/usr/bin/keystone-manage', '--config-file', conf]
-    for args in (['db_sync'],
-                 ['fernet_setup', '--keystone-user', str(os.getuid()),
-                  '--keystone-group', str(os.getgid())],
-                 ['credential_setup', '--keystone-user', str(os.getuid()),
-                  '--keystone-group', str(os.getgid())],
-                 ['bootstrap', '--bootstrap-password', password,
-                  '--bootstrap-public-url', url,
-                  '--bootstrap-internal-url', url,
-                  '--bootstrap-admin-url', url,
-                  '--bootstrap-region-id', 'GRA']):
-        subprocess.run(me + args, check=True)
+    subprocess.run(me + ['db_sync'], check=True)
+    subprocess.run(me + ['bootstrap', '--bootstrap-password', password,
+                         '--bootstrap-public-url', url,
+                         '--bootstrap-internal-url', url,
+                         '--bootstrap-admin-url', url,
+                         '--bootstrap-region-id', 'GRA'], check=True)
     # Readers must not block a writer of the same process.
-    database = os.path.join(os.path.dirname(conf), 'keystone.sqlite')
+    database = os.path.join(directory, 'keystone.sqlite')
     sqlite3.connect(database).execute('PRAGMA journal_mode=WAL')
+
+
+def make_keys(directory):
+    """A Fernet key repository: the key to come, and the one in use."""
+    os.mkdir(directory, 0o700)
+    for name in ('0', '1'):
+        with open(os.path.join(directory, name), 'wb') as key:
+            key.write(base64.urlsafe_b64encode(os.urandom(32)))
 
 
 def serve(conf, host, port):
@@ -42,6 +49,11 @@ def serve(conf, host, port):
     sys.argv[1:] = []
     os.environ['OS_KEYSTONE_CONFIG_FILES'] = os.path.basename(conf)
     os.environ['OS_KEYSTONE_CONFIG_DIR'] = os.path.dirname(conf)
+    # The last connection to close removes the database's log, which the next
+    # creates again, many times in each request: so one stays open.
+    database = sqlite3.connect(os.path.join(os.path.dirname(conf),
+                                            'keystone.sqlite'))
+    database.execute('SELECT count(*) FROM sqlite_master')
     app = wsgi.initialize_public_application()
     eventlet.wsgi.server(eventlet.listen((host, int(port))), app,
                          log=sys.stdout)
@@ -104,19 +116,12 @@ def seed(text):
     grant = '/projects/%s/users/%s/roles/%s'
     admin.call('PUT', grant % (service_project, swift_user, roles['admin']))
     service = admin.ensure('service', 'swift', type='object-store')
-    known = admin.call('GET', '/endpoints?service_id=' + service)[1]
-    known = {(e['region_id'], e['interface']) for e in known['endpoints']}
     for region in want['regions']:
+        admin.call('POST', '/regions', {'region': {'id': region}}, ok=(409,))
         for interface, at in want['storage'].items():
-            if (region, interface) in known:
-                continue
-            if admin.call('GET', '/regions/' + region,
-                          ok=(404,))[1] is None:
-                admin.call('POST', '/regions', {'region': {'id': region}})
             admin.call('POST', '/endpoints', {'endpoint': {
                 'service_id': service, 'interface': interface,
-                'region_id': region,
-                'url': at + '/v1/AUTH_$(project_id)s'}})
+                'region_id': region, 'url': at + '/v1/AUTH_$(project_id)s'}})
     for entry in want['users']:
         project = admin.ensure('project', entry['project'],
                                domain_id='default')
@@ -129,22 +134,15 @@ def seed(text):
     token = own.login(entry['name'], entry['password'], entry['project'])
     base = '/users/%s' % token['user']['id']
     path = base + '/application_credentials'
-    old = own.call('GET', path)[1]['application_credentials']
-    for credential in old:
-        if credential['name'] == 'servers':
-            own.call('DELETE', path + '/' + credential['id'])
     made = own.call('POST', path, {'application_credential': {
         'name': 'servers', 'secret': want['app_secret']}})[1]
     made = made['application_credential']
-    keys = own.call('GET', base + '/credentials/OS-EC2')[1]['credentials']
-    if not keys:
-        keys = [own.call('POST', base + '/credentials/OS-EC2',
-                         {'tenant_id': token['project']['id']})[1]
-                ['credential']]
+    ec2 = own.call('POST', base + '/credentials/OS-EC2',
+                   {'tenant_id': token['project']['id']})[1]['credential']
     print('APP_ID=%s' % made['id'])
     print('PROJECT_ID=%s' % token['project']['id'])
-    print('EC2_ACCESS=%s' % keys[0]['access'])
-    print('EC2_SECRET=%s' % keys[0]['secret'])
+    print('EC2_ACCESS=%s' % ec2['access'])
+    print('EC2_SECRET=%s' % ec2['secret'])
 
 
 def main(argv):
