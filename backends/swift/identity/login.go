@@ -83,6 +83,8 @@ func (c *Credentials) explain(err error) error {
 	switch {
 	case ok && c.version == 2 && (status.Status == http.StatusNotFound || status.Status == http.StatusGone):
 		return fmt.Errorf("%w; version 2 of Keystone is gone almost everywhere: use the URL and the variables of version 3", err)
+	case ok && c.auth.TokenID != "" && status.Status == http.StatusNotFound:
+		return fmt.Errorf("the token is not known, or no longer: %w: %w", fs.ErrPermission, err)
 	case !ok && network.Transient(err) && !errors.Is(err, backends.ErrTransient):
 		return fmt.Errorf("%w: %w", backends.ErrTransient, err)
 	}
