@@ -41,6 +41,12 @@ func credentials(t *testing.T, login servers.Login) *identity.Credentials {
 			"OS_USER_DOMAIN_NAME": l.Domain, "OS_PROJECT_DOMAIN_NAME": l.Domain, "OS_REGION_NAME": l.Region,
 		}
 	}
+	return find(t, env)
+}
+
+// find returns the credentials in an environment.
+func find(t *testing.T, env map[string]string) *identity.Credentials {
+	t.Helper()
 	c, err := identity.Find(identity.Source{Env: variables(env), Dialect: identity.Swift})
 	if err != nil {
 		t.Fatal(err)
