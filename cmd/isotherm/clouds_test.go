@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/isotherm-backup/isotherm/internal/duptest"
 	"github.com/isotherm-backup/isotherm/internal/faultproxy"
@@ -327,5 +328,63 @@ func wantNoSecrets(t *testing.T, h *host, secrets ...string) {
 	state := &host{dir: filepath.Join(h.dir, "state")}
 	for _, s := range secrets {
 		state.search(t, s)
+	}
+}
+
+// TestCheckOnS3: the doctor finds a lifecycle rule that would freeze manifests, and
+// what the credentials may not do.
+func TestCheckOnS3(t *testing.T) {
+	t.Parallel()
+	c := newS3Cloud(t, "1")
+	h := cloudHost(t, c.stores(), "  hot: {stores: [s3-hot]}\n  cold: {stores: [s3-deep]}\n", c.environ()...)
+	out := h.must(t, "check", "--yes")
+	for _, store := range []string{"s3-hot", "s3-deep"} {
+		if !strings.Contains(out, "fine     "+store+": was written") {
+			t.Errorf("check does not say that %s works:\n%s", store, out)
+		}
+	}
+	hot := "hot"
+	_, err := c.client().PutBucketLifecycleConfiguration(t.Context(), &s3.PutBucketLifecycleConfigurationInput{
+		Bucket: &hot, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
+			ID: aws.String("save-money"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("")},
+			Transitions: []types.Transition{{Days: aws.Int32(30), StorageClass: types.TransitionStorageClassDeepArchive}},
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, code := h.run(t, "check")
+	if code != exitFailed || !strings.Contains(out, `problem  s3-hot: its lifecycle rule "save-money" freezes files such as `) {
+		t.Errorf("check with a rule that freezes manifests exits with %d\n%s", code, out)
+	}
+	h.environ = append(h.environ, "S3_AWS_SECRET_ACCESS_KEY=wrong")
+	out, talk, code := h.run(t, "check")
+	if code != exitFailed || !strings.Contains(out, "check the credentials") || strings.Contains(out+talk, "wrong\"") {
+		t.Errorf("check with wrong credentials exits with %d\n%s%s", code, out, talk)
+	}
+}
+
+// TestRestoreByJobOnS3: more volumes than batch_above are thawed by one job of S3
+// Batch Operations, whose list lies in the hot bucket.
+func TestRestoreByJobOnS3(t *testing.T) {
+	t.Parallel()
+	c := newS3Cloud(t, "2000")
+	jobs := fmt.Sprintf(`provider: aws, batch_above: 2, batch_role: "arn:aws:iam::123456789012:role/thaw", account: "123456789012", `+
+		`batch_manifests: "s3://hot/jobs", control_endpoint: "%s", endpoint:`, c.server.Endpoint)
+	stores := strings.Replace(c.stores(), `class: DEEP_ARCHIVE, endpoint:`, `class: DEEP_ARCHIVE, `+jobs, 1)
+	h := cloudHost(t, stores, "  hot: {stores: [s3-hot]}\n  cold: {stores: [s3-deep]}\n", c.environ()...)
+	h.must(t, "import", filepath.Join(duptest.Fixture(t, "gpg-sym"), "archive"))
+	restored := filepath.Join(h.dir, "restored")
+	h.must(t, "restore", "--yes", "--speed", "standard", restored)
+	wantRestored(t, "gpg-sym", restored)
+	list, err := c.client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("hot"), Prefix: aws.String("jobs/")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Contents) < 2 {
+		t.Errorf("the job's list and report are %d objects in the hot bucket, want 2 or more", len(list.Contents))
+	}
+	if n := c.restores(t); n != 3 {
+		t.Errorf("%d thaws were begun, want 3", n)
 	}
 }
