@@ -235,6 +235,24 @@ func (c *checker) checkTiers() {
 	}
 }
 
+// placeBatchLists puts the lists of files that jobs of S3 work off beside the
+// manifests, in a hot store at the same service. Without such a store they stay
+// where package backends/s3 puts them, in the store's own bucket.
+func (c *checker) placeBatchLists() {
+	for i := range c.policy.Stores {
+		s := &c.policy.Stores[i]
+		if s.Options["batch_role"] == "" || s.Options["batch_manifests"] != "" {
+			continue
+		}
+		k := slices.IndexFunc(c.policy.Stores, func(hot Store) bool {
+			return !Cold(hot) && strings.HasPrefix(hot.URL, "s3:") && hot.Options["endpoint"] == s.Options["endpoint"]
+		})
+		if k >= 0 {
+			s.Options["batch_manifests"] = strings.TrimSuffix(c.policy.Stores[k].URL, "/") + "/" + OwnPrefix + "batch"
+		}
+	}
+}
+
 func (c *checker) checkTierStores(path string, t *Tier) {
 	at := join(path, "stores")
 	if c.emptyList(at) {

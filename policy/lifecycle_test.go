@@ -86,3 +86,38 @@ func TestLifecycleFreezes(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchLists: the lists of jobs lie in a hot store of the same service.
+func TestBatchLists(t *testing.T) {
+	t.Parallel()
+	load := func(deep string) *policy.Policy {
+		p, err := policy.Parse([]byte(`version: 1
+archive: photos
+stores:
+  other: {url: "s3://elsewhere", endpoint: "https://s3.example.org"}
+  hot:   {url: "s3://acme/photos/"}
+  deep:  {url: "s3://acme/photos-cold", class: DEEP_ARCHIVE, `+deep+`}
+tiers:
+  hot:  {mode: mirror, stores: [hot, other]}
+  cold: {mode: mirror, stores: [deep]}
+routes:
+  - {kinds: [manifest, signature], tier: hot}
+  - {kinds: [volume], tier: cold}
+`), "test", func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const job = `batch_role: "arn:aws:iam::123456789012:role/thaw", account: "123456789012"`
+	for deep, want := range map[string]string{
+		job: "s3://acme/photos/isotherm-batch",
+		job + `, batch_manifests: "s3://own/lists"`: "s3://own/lists",
+		"weight: 1": "",
+	} {
+		s, _ := load(deep).Store("deep")
+		if got := s.Options["batch_manifests"]; got != want {
+			t.Errorf("%s: lists lie in %q, want %q", deep, got, want)
+		}
+	}
+}

@@ -69,6 +69,7 @@ func (c *checker) check() {
 	c.checkArchive()
 	c.checkStores()
 	c.checkTiers()
+	c.placeBatchLists()
 	c.checkRoutes()
 	c.checkThaw()
 	c.checkEncryption()

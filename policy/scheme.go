@@ -51,7 +51,7 @@ func schemes() []scheme {
 				{"batch_above", "Number of files above which they are thawed by a job of S3 Batch Operations; it needs batch_role and account.", isCount},
 				{"batch_role", "ARN of the role that these jobs take on.", isNotEmpty},
 				{"account", "Number of the AWS account that owns the jobs.", isAccount},
-				{"batch_manifests", "Where lists and reports of the jobs go, as in s3://bucket/prefix.", isBucketURL},
+				{"batch_manifests", "Where lists and reports of the jobs go, as in s3://bucket/prefix. Default: isotherm-batch in a hot store of the same service.", isBucketURL},
 				envPrefix(),
 				{"rehearsal", "The service is an s3archive, whose clock may run fast: true or false.", isOneOf("true", "false")},
 				{"control_endpoint", "URL of the control service that takes the jobs, when it is not Amazon's.", isEndpoint},
@@ -234,23 +234,37 @@ func Cold(s Store) bool {
 	case "coldsim":
 		return frozen || s.Class == "PCA"
 	case "s3":
-		if isOVH(s) {
+		switch providerOf(s) {
+		case "ovh":
 			return coldAtOVH(s)
+		case "minio", "backblaze":
+			return false // they have no cold class
 		}
 		return frozen
 	}
 	return false
 }
 
-// isOVH reports whether the endpoint is OVHcloud's, such as
-// s3.gra.io.cloud.ovh.net or s3.us-east-va.io.cloud.ovh.us.
-func isOVH(s Store) bool {
+// providerOf returns whose service an s3 store is at, where that changes what a
+// class means: as the store is told, or by its endpoint, such as
+// s3.gra.io.cloud.ovh.net. Package backends/s3 has the whole table; a test
+// compares the two.
+func providerOf(s Store) string {
+	if name := s.Options["provider"]; name != "" {
+		return name
+	}
 	u, err := url.Parse(s.Options["endpoint"])
 	if err != nil {
-		return false
+		return ""
 	}
-	host := "." + u.Hostname()
-	return strings.HasSuffix(host, ".ovh.net") || strings.HasSuffix(host, ".ovh.us") || strings.HasSuffix(host, ".ovhcloud.com")
+	for end, name := range map[string]string{
+		".ovh.net": "ovh", ".ovh.us": "ovh", ".ovhcloud.com": "ovh", ".backblazeb2.com": "backblaze",
+	} {
+		if strings.HasSuffix("."+u.Hostname(), end) {
+			return name
+		}
+	}
+	return ""
 }
 
 // coldAtOVH knows OVHcloud's classes: GLACIER is online, DEEP_ARCHIVE is cold

@@ -289,8 +289,10 @@ func TestMainJobWithOneProvider(t *testing.T) {
 	defer cancel()
 	go func() { // ends with the import, which done tells
 		var out, talk bytes.Buffer
-		args := []string{"--policy", filepath.Join(h.dir, "isotherm.yaml"), "--state", filepath.Join(h.dir, "state"),
-			"import", "--parallel", "1", "--limit-rate", "300KiB/s", archive}
+		args := []string{
+			"--policy", filepath.Join(h.dir, "isotherm.yaml"), "--state", filepath.Join(h.dir, "state"),
+			"import", "--parallel", "1", "--limit-rate", "300KiB/s", archive,
+		}
 		done <- run(ctx, args, strings.NewReader(""), &out, &talk, h.environ)
 	}()
 	for one.count(t, "deep") == 0 {
@@ -370,14 +372,14 @@ func TestRestoreByJobOnS3(t *testing.T) {
 	t.Parallel()
 	c := newS3Cloud(t, "2000")
 	jobs := fmt.Sprintf(`provider: aws, batch_above: 2, batch_role: "arn:aws:iam::123456789012:role/thaw", account: "123456789012", `+
-		`batch_manifests: "s3://hot/jobs", control_endpoint: "%s", endpoint:`, c.server.Endpoint)
+		`control_endpoint: "%s", endpoint:`, c.server.Endpoint)
 	stores := strings.Replace(c.stores(), `class: DEEP_ARCHIVE, endpoint:`, `class: DEEP_ARCHIVE, `+jobs, 1)
 	h := cloudHost(t, stores, "  hot: {stores: [s3-hot]}\n  cold: {stores: [s3-deep]}\n", c.environ()...)
 	h.must(t, "import", filepath.Join(duptest.Fixture(t, "gpg-sym"), "archive"))
 	restored := filepath.Join(h.dir, "restored")
 	h.must(t, "restore", "--yes", "--speed", "standard", restored)
 	wantRestored(t, "gpg-sym", restored)
-	list, err := c.client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("hot"), Prefix: aws.String("jobs/")})
+	list, err := c.client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("hot"), Prefix: aws.String("backup/isotherm-batch/")})
 	if err != nil {
 		t.Fatal(err)
 	}
