@@ -20,12 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A pool hands out servers. A part of the suite sets the clock of its server, so
 // none is shared at a time; but each has many in turn.
 type pool struct {
-	tb       testing.TB // whose end is that of the servers
-	settings map[string]any
-	mu       sync.Mutex
-	idle     []*archive
-	buckets  atomic.Int64
-	used     sync.Map // backends.Store -> *place
+	tb      testing.TB // whose end is that of the servers
+	mu      sync.Mutex
+	idle    []*archive
+	buckets atomic.Int64
+	used    sync.Map // backends.Store -> *place
 }
 
 // place is where a store of the suite is.
@@ -42,7 +41,7 @@ func (p *pool) take() *archive {
 		p.idle = p.idle[:n-1]
 		return a
 	}
-	return startArchive(p.tb, p.settings)
+	return startArchive(p.tb, "us-east-1", nil)
 }
 
 func (p *pool) giveBack(a *archive) {

@@ -163,7 +163,7 @@ func adjustOVH(class backends.Class, m meaning, p place) (meaning, error) {
 		return meaning{}, fmt.Errorf("%s freezes whole buckets, which no backup can be added to; "+
 			"use class DEEP_ARCHIVE in eu-west-par: %w", p.host, backends.ErrUnsupported)
 	}
-	if class == backends.DeepArchive && p.region != "eu-west-par" {
+	if class == backends.DeepArchive && p.region != "eu-west-par" && !strings.Contains(p.host, ".eu-west-par.") {
 		return online(0), nil // stored as STANDARD
 	}
 	return m, nil

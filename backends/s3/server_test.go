@@ -3,8 +3,11 @@
 package s3_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"maps"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -30,9 +33,10 @@ type archive struct {
 
 var _ backends.Clock = (*archive)(nil)
 
-func startArchive(tb testing.TB, settings map[string]any) *archive {
+func startArchive(tb testing.TB, region string, settings map[string]any) *archive {
 	tb.Helper()
-	a := &archive{S3Server: servers.S3Archive(tb, servers.S3Options{Control: settings}), settings: settings}
+	a := &archive{S3Server: servers.S3Archive(tb, servers.S3Options{Control: settings, Flags: []string{"-region", region}}), settings: settings}
+	a.Region = region
 	a.sdk = sdk.New(sdk.Options{
 		BaseEndpoint: &a.Endpoint, Region: a.Region, UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(a.AccessKey, a.SecretKey, ""),
@@ -95,4 +99,36 @@ func open(tb testing.TB, c s3.Config) *s3.Store {
 		}
 	})
 	return s
+}
+
+// put stores an object as another program would.
+func (a *archive) put(tb testing.TB, bucket, key string, data []byte) {
+	tb.Helper()
+	if _, err := a.sdk.PutObject(tb.Context(), &sdk.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(data)}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// count returns how many requests of a kind the server has answered well.
+func (a *archive) count(tb testing.TB, kind string) (n int) {
+	tb.Helper()
+	resp, err := http.Get(a.Endpoint + "/_s3archive/ledger")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	var lines []struct {
+		Kind  string
+		Count int
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&lines); err != nil {
+		tb.Fatal(err)
+	}
+	for _, line := range lines {
+		if line.Kind == kind {
+			n += line.Count
+		}
+	}
+	return n
 }
