@@ -136,7 +136,7 @@ func (u *upload) abandonUnlessVisible(ctx context.Context, parts []part) error {
 // makeSegments makes the container of the segments, under the storage policy of
 // the files: under another one they would cost, and seal, otherwise.
 func (s *Store) makeSegments(ctx context.Context, p *place) error {
-	if s.segments.Load() {
+	if s.segmentsFit.Load() {
 		return nil
 	}
 	name := s.segmentsContainer()
@@ -155,5 +155,6 @@ func (s *Store) makeSegments(ctx context.Context, p *place) error {
 			name, policy, s.cfg.Container, p.policy, backends.ErrUnsupported)
 	}
 	s.segments.Store(true)
+	s.segmentsFit.Store(true)
 	return nil
 }

@@ -84,7 +84,10 @@ func (s *Store) create(ctx context.Context, container string, policy backends.Cl
 		header["X-Storage-Policy"] = string(policy)
 	}
 	_, err := s.do(ctx, request{method: http.MethodPut, container: container, header: header})
-	return wrap("create container", container, err)
+	if err != nil && policy != "" {
+		return fmt.Errorf("make it under the storage policy %s: %w", policy, err)
+	}
+	return err
 }
 
 // missing explains the 404 of an object: the object is not there, or the whole

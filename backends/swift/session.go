@@ -2,6 +2,7 @@ package swift
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -31,19 +32,32 @@ func (s *Store) connect(ctx context.Context, stale *connection) (*connection, er
 	const never = 365 * 24 * time.Hour
 	return &connection{login: login, Connection: &ncw.Connection{
 		StorageUrl: login.URL, AuthToken: login.Token, UserAgent: identity.Agent,
-		Transport: noRedirects{s.transport}, Retries: -1, ConnectTimeout: never, Timeout: never,
+		Transport: answers{s.transport}, Retries: -1, ConnectTimeout: never, Timeout: never,
 	}}, nil
 }
 
-// noRedirects lets no request be sent to another place, which would get its
-// token.
-type noRedirects struct{ http.RoundTripper }
+// answers is a Transport whose answers suit the library.
+type answers struct{ http.RoundTripper }
 
-// RoundTrip removes the address from an answer that is a redirection.
-func (t noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip removes the address from an answer that is a redirection: what is
+// sent there would hold the token.
+func (t answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTripper.RoundTrip(req)
-	if err == nil && resp.StatusCode/100 == 3 {
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 == 3 {
 		resp.Header.Del("Location")
 	}
-	return resp, err
+	if resp.StatusCode/100 > 3 {
+		// The library takes the text of an error only from a Read that does not
+		// come to its end at once.
+		resp.Body = text{io.MultiReader(resp.Body, http.NoBody), resp.Body}
+	}
+	return resp, nil
+}
+
+type text struct {
+	io.Reader
+	io.Closer
 }

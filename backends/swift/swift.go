@@ -48,6 +48,8 @@ type Store struct {
 
 	segments   atomic.Bool               // the container of the segments is known to exist
 	noSegments atomic.Pointer[time.Time] // when it was seen not to; nil for never
+	// segmentsFit: it has the storage policy of the files as well.
+	segmentsFit atomic.Bool
 }
 
 var _ backends.Examiner = (*Store)(nil)
