@@ -21,6 +21,8 @@ func Transient(err error) bool {
 		return false
 	case errors.Is(err, backends.ErrTransient), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
+	case errors.Is(err, net.ErrClosed):
+		return true // net/http closes a connection whose reading end has failed while it still writes
 	}
 	for _, errno := range []syscall.Errno{
 		syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE,

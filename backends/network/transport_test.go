@@ -205,6 +205,19 @@ func TestTransient(t *testing.T) {
 			t.Errorf("%s: Transient(%v) is false", what, err)
 		}
 	}
+	// An upload that is reset in mid-body fails in several ways, by chance.
+	url := raw("")
+	for range 50 {
+		tr := NewTransport(Waits{Connect: 20 * time.Second, Read: 20 * time.Second})
+		_, err := tr.RoundTrip(request(t, "PUT", url, bytes.NewReader(make([]byte, 4<<20))))
+		if !Transient(err) {
+			t.Errorf("reset in an upload: Transient(%v) is false", err)
+		}
+		tr.CloseIdleConnections()
+	}
+	if err := (&net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed}); !Transient(err) {
+		t.Errorf("connection closed by net/http: Transient(%v) is false", err)
+	}
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
