@@ -145,6 +145,7 @@ func (h *half) takeBody(p []byte, data bool) {
 	default:
 		h.send(p[:h.until])
 		h.conn.proxy.happened(h.fault)
+		h.until = -1
 		switch h.fault.kind {
 		case StallUp, StallDown:
 			h.dead = true

@@ -189,6 +189,31 @@ func TestUp(t *testing.T) {
 	}
 }
 
+// TestTimes: a fault does not happen more often than it should, also to a message
+// that comes in one piece.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []faultproxy.Kind{
+		faultproxy.ResetUp, faultproxy.CutUp, faultproxy.ResetDown, faultproxy.CutDown, faultproxy.WrongUp, faultproxy.WrongDown,
+		faultproxy.Lost, faultproxy.Busy,
+	} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 10)
+			r.origin.kept["/small"] = sample(10)
+			f := always(kind)
+			f.Times = 2
+			r.proxy.Set(f)
+			for range 20 {
+				_, _, _ = r.send("PUT", "/put", bytes.NewReader(sample(10)))
+				_, _, _ = r.send("GET", "/small", nil)
+			}
+			r.wantCount(kind, 2)
+			r.wantClean()
+		})
+	}
+}
+
 // TestWrong: one byte of a body is another, and of nothing else.
 func TestWrong(t *testing.T) {
 	t.Parallel()
