@@ -5,6 +5,7 @@ package servers
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,13 +19,18 @@ import (
 )
 
 const (
-	s3Region = "us-east-1"
 	s3Access = "s3archive-access-key"
 	s3Secret = "s3archive-secret-key"
 )
 
-// S3Options are how an S3 server starts. The zero value has restores of 2 s.
+// patience is how long a server may take to start, or to end, on a slow machine.
+const patience = 2 * time.Minute
+
+// S3Options are how an S3 server starts. The zero value behaves as AWS does, with
+// restores of hours: a test steps past them by clock_offset.
 type S3Options struct {
+	// Region is what clients sign for; "" for us-east-1.
+	Region string
 	// Control is the control file to begin with; see [S3Server.Control].
 	Control map[string]any
 	// Flags are further flags of s3archive, as its page names them.
@@ -45,21 +51,22 @@ type S3Server struct {
 // must be on a file system with user extended attributes; TMPDIR says where.
 func S3Archive(tb testing.TB, opts S3Options) *S3Server {
 	tb.Helper()
-	binary, err := s3Binary(tb.Context())
+	binary, err := s3Binary()
 	if err != nil {
 		tb.Fatalf("build s3archive: %v", err)
 	}
 	s := &S3Server{tb: tb, dir: tb.TempDir()}
 	s.Control(opts.Control)
+	region := cmp.Or(opts.Region, "us-east-1")
 	args := append([]string{
 		"-dir", s.dir, "-parent", "-listen", "127.0.0.1:0",
-		"-region", s3Region, "-access-key", s3Access, "-secret-key", s3Secret,
+		"-region", region, "-access-key", s3Access, "-secret-key", s3Secret,
 	}, opts.Flags...)
 	endpoint, err := s.start(binary, args)
 	if err != nil {
 		tb.Fatalf("start s3archive: %v", err)
 	}
-	s.S3Login = S3Login{Endpoint: endpoint, Region: s3Region, AccessKey: s3Access, SecretKey: s3Secret}
+	s.S3Login = S3Login{Endpoint: endpoint, Region: region, AccessKey: s3Access, SecretKey: s3Secret}
 	return s
 }
 
@@ -81,7 +88,9 @@ func (s *S3Server) start(binary string, args []string) (string, error) {
 		return "", err
 	}
 	s.pid = cmd.Process.Pid
+	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 	line, err := bufio.NewReader(stdout).ReadString('\n')
+	late.Stop()
 	endpoint, found := strings.CutPrefix(strings.TrimSpace(line), "S3_ENDPOINT=")
 	if err != nil || !found {
 		cmd.Process.Kill()
@@ -90,7 +99,7 @@ func (s *S3Server) start(binary string, args []string) (string, error) {
 	}
 	s.tb.Cleanup(func() {
 		stdin.Close()
-		late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 		defer late.Stop()
 		io.Copy(io.Discard, stdout)
 		if err := cmd.Wait(); err != nil {
@@ -100,8 +109,10 @@ func (s *S3Server) start(binary string, args []string) (string, error) {
 	return endpoint, nil
 }
 
-// Control replaces what the control file overrides, by the keys of s3archive's
-// page, such as "deep_bulk": 3600 and "clock_offset": 3601. Nil overrides nothing.
+// Control replaces what the control file overrides, by the settings of
+// cmd/s3archive/README.md, such as "deep_bulk": 3600 and "clock_offset": 3601. It is
+// in force for each request that begins after Control has returned. Nil overrides
+// nothing.
 func (s *S3Server) Control(settings map[string]any) {
 	s.tb.Helper()
 	if settings == nil {

@@ -4,24 +4,24 @@ package servers
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
 // s3Binary returns the path of s3archive: $ISOTHERM_S3ARCHIVE, or else one that is
-// built from the checkout. That takes minutes when Go's build cache is empty, and
-// a moment when it is not.
-func s3Binary(ctx context.Context) (string, error) {
+// built from the checkout, once for each process. That takes minutes when Go's
+// build cache is empty, and a moment when it is not.
+var s3Binary = sync.OnceValues(func() (string, error) {
 	if binary := os.Getenv("ISOTHERM_S3ARCHIVE"); binary != "" {
 		return binary, nil
 	}
-	source, err := s3Source(ctx)
+	source, err := s3Source()
 	if err != nil {
 		return "", err
 	}
@@ -41,20 +41,20 @@ func s3Binary(ctx context.Context) (string, error) {
 	}
 	defer unlock()
 	binary := filepath.Join(dir, "s3archive")
-	return binary, goBuild(ctx, source, binary)
-}
+	return binary, goBuild(source, binary)
+})
 
 // s3Source is the folder of s3archive's module, beside this one's.
-func s3Source(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+func s3Source() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)
 	}
 	return filepath.Join(filepath.Dir(string(bytes.TrimSpace(out))), "cmd", "s3archive"), nil
 }
 
-func goBuild(ctx context.Context, source, binary string) error {
-	cmd := exec.CommandContext(ctx, "go", "-C", source, "build", "-o", binary, ".")
+func goBuild(source, binary string) error {
+	cmd := exec.Command("go", "-C", source, "build", "-o", binary, ".")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", source, err, out)
