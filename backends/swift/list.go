@@ -194,6 +194,12 @@ func (l *lister) mayBeDynamic(ctx context.Context) (bool, error) {
 	return *l.dynamic, nil
 }
 
+// joinState gives a large object the state of the whole.
+//
+// A listing may tell a state of a manifest which the service does not mean: it
+// seals segments only. That shows in the manifest's own header, which is looked at
+// when the listing would make a file less readable than its segments are, and
+// remembered for the store.
 func (l *lister) joinState(ctx context.Context, o *object) error {
 	if l.segments == nil {
 		all, err := l.store.segmentsBelow(ctx, l.store.segmentsContainer(), l.prefix)
@@ -202,11 +208,27 @@ func (l *lister) joinState(ctx context.Context, o *object) error {
 		}
 		l.segments = all
 	}
-	if o.dlo != "" && !l.segments.cover(o.dlo) {
-		_, err := l.store.joinState(ctx, o)
-		return err
+	all := l.segments
+	if o.dlo != "" && !all.cover(o.dlo) {
+		var err error
+		if all, err = l.store.segmentsOf(ctx, o); err != nil {
+			return err
+		}
 	}
-	o.join(l.segments.of(o))
+	found := all.of(o)
+	whole := object{}
+	whole.join(found)
+	if len(found) > 0 && rank(o.info.State) < rank(whole.info.State) && !l.store.bareManifests.Load() {
+		seen, err := l.store.find(ctx, o.name, nil)
+		if seen == nil || err != nil { // deleted meanwhile
+			return err
+		}
+		o.info.State, o.info.At = seen.info.State, seen.info.At
+	}
+	if len(found) > 0 && l.store.bareManifests.Load() {
+		o.info.State = backends.StateUnknown
+	}
+	o.join(found)
 	return nil
 }
 

@@ -94,6 +94,9 @@ func (s *Store) describe(p *place, name string, h http.Header) *object {
 	}
 	if s.cfg.Sealing {
 		o.info.State, o.info.At = sealState(h.Get("X-Ovh-Retrieval-State"), h.Get("X-Ovh-Retrieval-Delay"))
+		if o.large() && o.info.State == backends.StateUnknown {
+			s.bareManifests.Store(true)
+		}
 	}
 	return o
 }

@@ -50,6 +50,9 @@ type Store struct {
 	noSegments atomic.Pointer[time.Time] // when it was seen not to; nil for never
 	// segmentsFit: it has the storage policy of the files as well.
 	segmentsFit atomic.Bool
+	// bareManifests: the service seals the segments of large objects, and not
+	// their manifests.
+	bareManifests atomic.Bool
 }
 
 var _ backends.Examiner = (*Store)(nil)
