@@ -49,7 +49,6 @@ func startProxy(tb testing.TB, a *archive) *proxy {
 		tb.Fatal(err)
 	}
 	p := &proxy{count: make(map[string]int)}
-	type key struct{}
 	transport := &http.Transport{}
 	reverse := &httputil.ReverseProxy{
 		Transport: transport,
