@@ -55,7 +55,7 @@ func s3Source() (string, error) {
 
 func goBuild(source, binary string) error {
 	cmd := exec.Command("go", "-C", source, "build", "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", source, err, out)
 	}
