@@ -1,7 +1,9 @@
 package s3_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,6 +36,11 @@ func startFake(tb testing.TB, handle http.HandlerFunc) *fake {
 		f.mu.Lock()
 		f.seen = append(f.seen, r)
 		f.mu.Unlock()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the client has gone
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		handle(w, r)
 	}))
 	tb.Cleanup(f.Close)
@@ -59,7 +66,9 @@ func (f *fake) config() s3.Config {
 	}
 }
 
-// refuse answers with an error as S3 writes them.
+// refuse answers with an error as S3 writes them. The body of the request must
+// have been read: the connection would be closed otherwise, which may overtake
+// the answer.
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.Header().Set("x-amz-request-id", "REQUEST-7")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/isotherm-backup/isotherm/backends/s3"
 )
@@ -94,6 +95,7 @@ func (p *proxy) of(op string) int {
 func (p *proxy) config(a *archive, bucket string) s3.Config {
 	c := a.config(bucket)
 	c.Endpoint, c.Waits = p.URL, quick()
+	c.Waits.Retry.Deadline = time.Minute // of which nothing here makes use to the end
 	return c
 }
 

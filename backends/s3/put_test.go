@@ -170,6 +170,9 @@ func TestPutAborts(t *testing.T) {
 				if op != failing || op == "UploadPart" && n < 3 {
 					return false
 				}
+				if _, err := io.Copy(io.Discard, r.Body); err != nil {
+					t.Logf("a client that is cancelled goes: %v", err)
+				}
 				if cancelled {
 					cancel()
 				}
@@ -187,7 +190,7 @@ func TestPutAborts(t *testing.T) {
 			if !errors.Is(err, want) {
 				t.Errorf("Put whose %s fails, cancelled: %t: %v", failing, cancelled, err)
 			}
-			if n := a.uploads(t, "bucket"); n != 0 || p.of("AbortMultipartUpload") != 1 {
+			if n := a.uploads(t, "bucket"); n != 0 || p.of("AbortMultipartUpload") == 0 {
 				t.Errorf("%d uploads are left, after %d aborts", n, p.of("AbortMultipartUpload"))
 			}
 			if _, err := s.Stat(t.Context(), "file"); !errors.Is(err, fs.ErrNotExist) {
