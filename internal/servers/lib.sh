@@ -50,21 +50,26 @@ start() {
   printf '%s %s\n' "$pid" "$(started_at "$pid")" >"$STATE/run/$name.pid"
 }
 
-# stop NAME...: ends these processes (and the workers of their groups) and waits.
+# signal SIGNAL NAME: to that process and the workers of its group.
+signal() {
+  local pid ticks
+  read -r pid ticks <"$STATE/run/$2.pid"
+  kill "-$1" -- "-$pid" 2>/dev/null || kill "-$1" "$pid" 2>/dev/null || true
+}
+
+# stop NAME...: ends these processes and waits until they are gone.
 stop() {
-  local name pid ticks tries
+  local name tries
   for name; do
-    alive "$name" || continue
-    read -r pid ticks <"$STATE/run/$name.pid"
-    kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null || true
+    ! alive "$name" || signal TERM "$name"
   done
   for name; do
-    for tries in $(seq 100); do
+    for ((tries = 0; tries < 300; tries++)); do
       alive "$name" || break
-      read -r pid ticks <"$STATE/run/$name.pid"
-      [ "$tries" != 70 ] || kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
+      [ $tries != 50 ] || signal KILL "$name"
       sleep 0.1
     done
+    ! alive "$name" || die "$name does not end"
     rm -f "$STATE/run/$name.pid"
   done
 }
