@@ -24,7 +24,7 @@ func weakHashes() map[crypto.Hash]bool {
 // keys are public keys, to check signatures, and secret keys.
 type keys struct {
 	files   [][]byte
-	rings   sync.Pool // of openpgp.EntityList: what files hold
+	rings   sync.Pool // of *openpgp.EntityList: what files hold
 	secrets []*secret
 }
 
@@ -32,8 +32,8 @@ type keys struct {
 // takes them back. The library writes into a key what it found out about the
 // key's own signatures, without a lock: two messages must not share one.
 func (k *keys) ring() (openpgp.EntityList, error) {
-	if r, ok := k.rings.Get().(openpgp.EntityList); ok {
-		return r, nil
+	if r, ok := k.rings.Get().(*openpgp.EntityList); ok {
+		return *r, nil
 	}
 	var all openpgp.EntityList
 	for i, file := range k.files {
@@ -47,7 +47,7 @@ func (k *keys) ring() (openpgp.EntityList, error) {
 }
 
 // putRing gives keys back that no message uses any more.
-func (k *keys) putRing(r openpgp.EntityList) { k.rings.Put(r) }
+func (k *keys) putRing(r openpgp.EntityList) { k.rings.Put(&r) }
 
 // secret is a secret key, locked until it is needed.
 type secret struct {
