@@ -28,7 +28,8 @@ import (
 var demoFiles embed.FS
 
 // demoPolicy puts the archive on a hot mirror and a cold stripe. A day of the
-// cold stores' clock is two seconds.
+// cold stores' clock is two seconds; what is thawed is kept for a minute, so that a
+// slow machine can read it.
 const demoPolicy = `version: 1
 archive: demo
 stores:
@@ -42,7 +43,7 @@ tiers:
 routes:
   - {kinds: [manifest, signature], tier: hot}
   - {kinds: [volume], tier: cold}
-thaw: {speed: bulk, deadline: 5d, bandwidth: 8 Mbit/s}
+thaw: {speed: bulk, keep: 30d, deadline: 5d, bandwidth: 8 Mbit/s}
 prices: aws/us-east-1
 `
 
