@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -138,11 +137,11 @@ func broken(op string, err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err // without the URL, which repeats the file's name
 	}
-	if unread, ok := errors.AsType[*smithy.DeserializationError](err); ok && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: %w: %w", op, errNotS3, unread)
-	}
 	if network.Transient(err) {
 		return fmt.Errorf("%s: %w: %w", op, backends.ErrTransient, err)
+	}
+	if unread, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+		return fmt.Errorf("%s: %w: %w", op, errNotS3, unread)
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }

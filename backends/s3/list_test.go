@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -197,18 +198,40 @@ func last(t *testing.T, s backends.Store) error {
 func TestListCut(t *testing.T) {
 	t.Parallel()
 	b := &bucket{entries: manyKeys(2500)}
-	cut := 0
+	n := 0
 	f := startFake(t, func(w http.ResponseWriter, r *http.Request) {
-		if cut++; cut%2 == 1 {
-			w.Header().Set("Content-Length", "100000")
-			fmt.Fprint(w, `<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Contents><Key>folder/x</Key></Contents>`)
+		n++
+		if n%3 == 0 {
+			b.ServeHTTP(w, r)
 			return
 		}
-		b.ServeHTTP(w, r)
+		w.Header().Set("Content-Length", "100000")
+		fmt.Fprint(w, `<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Contents><Key>folder/x</Key></Contents>`)
+		if n%3 == 1 {
+			reset(t, w)
+		}
 	})
 	if names, _ := list(t, open(t, f.config()), ""); len(names) != 2500 {
 		t.Errorf("%d files are listed, want 2500", len(names))
 	}
+}
+
+// reset breaks a connection off, after what was written.
+func reset(t *testing.T, w http.ResponseWriter) {
+	t.Helper()
+	control := http.NewResponseController(w)
+	if err := control.Flush(); err != nil {
+		t.Error(err)
+	}
+	conn, _, err := control.Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if err := conn.(*net.TCPConn).SetLinger(0); err != nil { // so that closing resets it
+		t.Error(err)
+	}
+	conn.Close()
 }
 
 // TestListAnswersThatAreNone: what is no listing is an error.
