@@ -152,7 +152,7 @@ func TestFromMultibackendURLs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	for _, text := range []string{"AWS_SECRET_ACCESS_KEY", "profile: NAME", "SWIFT_PASSWORD for this store, and\n", "cloud: NAME", "passphrase: ${env:PASSPHRASE}", "DEEP_ARCHIVE"} {
+	for _, text := range []string{"AWS_SECRET_ACCESS_KEY", "profile: NAME", "SWIFT_PASSWORD for this store, and\n", "set SWIFT_2_SWIFT_PASSWORD in", "env_prefix: SWIFT_2_", "cloud: NAME", "passphrase: ${env:PASSPHRASE}", "DEEP_ARCHIVE"} {
 		if !strings.Contains(strings.ReplaceAll(src, "\n  # ", "\n"), text) {
 			t.Errorf("%q does not stand in\n%s", text, src)
 		}

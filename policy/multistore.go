@@ -13,10 +13,11 @@ type multiStore struct {
 	Store
 	prefixes []string
 	note     string // what the user has to know
-	// Variables that duplicity set for the store and that stay outside the
-	// policy; conflicts have another value at another store.
-	env, conflicts []string
-	passphrase     bool
+	// env are variables that duplicity set for the store and that stay outside the
+	// policy. When one of them has another value at another store, all have names
+	// of their own, by env_prefix.
+	env        []string
+	passphrase bool
 }
 
 // differs reports whether stores give a variable different values, which one
@@ -39,9 +40,10 @@ func (s *multiStore) addEnv(name string, others bool) {
 	if !envName(name) {
 		return // os.environ takes it, no shell does
 	}
+	prefix := strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_"
 	variable := name
 	if others {
-		variable = strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")) + "_" + name
+		variable = prefix + name
 	}
 	scheme, _, _ := strings.Cut(s.URL, ":")
 	switch {
@@ -52,10 +54,11 @@ func (s *multiStore) addEnv(name string, others bool) {
 		s.Options["profile"] = "${env:" + variable + "}"
 	case name == "PASSPHRASE":
 		s.passphrase = true
-	case others:
-		s.conflicts = append(s.conflicts, name)
 	case !slices.Contains(s.env, name):
 		s.env = append(s.env, name)
+		if others && scheme != "file" {
+			s.Options["env_prefix"] = prefix
+		}
 	}
 }
 
@@ -121,15 +124,21 @@ func (s multiStore) comment() string {
 		"pca":   "an entry of clouds.yaml: cloud: NAME",
 		"s3":    "a profile of AWS's configuration: profile: NAME",
 	}[scheme]
+	prefix := s.Options["env_prefix"]
 	if len(s.env) > 0 {
 		line := "duplicity was given " + oneAndAll(s.env) + " for this store"
-		if elsewhere != "" {
+		switch {
+		case prefix != "":
+			own := make([]string, len(s.env))
+			for i, name := range s.env {
+				own[i] = prefix + name
+			}
+			line += ", and\nother values for another store: set " + oneAndAll(own) + " in the environment of isotherm,\nor name " +
+				elsewhere + ", in place of env_prefix"
+		case elsewhere != "":
 			line += ":\nset the same in the environment of isotherm, or name " + elsewhere
 		}
 		lines = append(lines, line)
-	}
-	if len(s.conflicts) > 0 && elsewhere != "" {
-		lines = append(lines, "duplicity was given "+oneAndAll(s.conflicts)+" for this store, and\nother values for another: name "+elsewhere)
 	}
 	if s.note != "" {
 		lines = append(lines, s.note)
