@@ -185,6 +185,8 @@ provider = fernet
 expiration = 3600
 [fernet_tokens]
 key_repository = $keystone/fernet
+[fernet_receipts]
+key_repository = $keystone/fernet
 [credential]
 key_repository = $keystone/credential
 [identity]

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -101,7 +100,7 @@ func Swift(tb testing.TB) *SwiftServer {
 		events:            get("SWIFT_PCA_EVENTS"),
 	}
 	if len(missing) > 0 {
-		tb.Fatalf("this test talks to OpenStack Swift, but %s is not set: %s", strings.Join(missing, ", "), startSwift)
+		tb.Fatalf("this test talks to OpenStack Swift, but %s is not set: %s", missing[0], startSwift)
 	}
 	if err := s.answers(); err != nil {
 		tb.Fatalf("this test talks to OpenStack Swift, which does not answer (%v): %s", err, startSwift)
