@@ -45,6 +45,9 @@ func (x *examiner) lookAtSetup(ctx context.Context) {
 	if setup.Lock != "" {
 		x.add(Note, "", "locks files (%s): they cannot be deleted before", setup.Lock)
 	}
+	if setup.Provider == "generic" {
+		x.add(Note, "name it: provider: NAME", "whose service it is is not known: its classes are taken to mean what they mean at Amazon")
+	}
 	for _, n := range setup.Notes {
 		x.add(Note, "", "%s", n)
 	}
