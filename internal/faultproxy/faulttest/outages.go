@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,12 +19,12 @@ func testRetryAfter(r *rig) {
 	for name, do := range calls(l) {
 		before := l.proxy.Counts()
 		f := all(faultproxy.Busy)
-		f.Times, f.RetryAfter = 2, 2*time.Second
+		f.Times, f.RetryAfter = 1, time.Second
 		l.proxy.Set(f)
 		if err := do(l.store); err != nil {
 			l.Errorf("%s: %v", name, err)
 		}
-		l.wantHappened(faultproxy.Busy, before, 2)
+		l.wantHappened(faultproxy.Busy, before, 1)
 	}
 	if early := l.proxy.Counts().Early; early > 0 {
 		l.Errorf("%d requests came before the time that Retry-After said", early)
@@ -63,30 +62,27 @@ func calls(l *line) map[string]func(backends.Store) error {
 // says for how long it was tried; then it costs little to ask again; and when it is
 // back, all is well.
 func testDead(r *rig) {
-	for what, faults := range map[string]faultproxy.Faults{
-		"off":    {Down: true},
-		"silent": all(faultproxy.Silent),
-		"busy":   all(faultproxy.Busy),
-	} {
-		r.Run(what, func(t *testing.T) {
-			t.Parallel()
-			r := &rig{T: t, place: r.place}
-			l := r.line(8, impatient())
-			for name, do := range calls(l) {
-				l.proxy.Set(faults)
-				err := do(l.store)
-				l.wantTransient(name, err)
-				if err != nil && !strings.Contains(err.Error(), "given up after") {
-					l.Errorf("%s: error %q does not say how long was tried", name, err)
-				}
-				l.wantTransient(name+", again", do(l.store))
-				l.proxy.Set(faultproxy.Faults{})
-				l.wantSoon(name, func() error { return do(l.store) })
-			}
+	const off = faultproxy.Kind(0)
+	r.each(func(r *rig, kind faultproxy.Kind) {
+		faults := faultproxy.Faults{Down: true}
+		if kind != off {
+			faults = all(kind)
+		}
+		l := r.line(8, impatient())
+		for name, do := range calls(l) {
 			l.proxy.Set(faults)
-			l.wantTransient("Get on a new store", calls(l)["Get"](l.open(l.proxy.URL(), impatient())))
-		})
-	}
+			err := do(l.store)
+			l.wantTransient(name, err)
+			if err != nil && !strings.Contains(err.Error(), "given up after") {
+				l.Errorf("%s: error %q does not say how long was tried", name, err)
+			}
+			l.wantTransient(name+", again", do(l.store))
+			l.proxy.Set(faultproxy.Faults{})
+			l.wantSoon(name, func() error { return do(l.store) })
+		}
+		l.proxy.Set(faults)
+		l.wantTransient("Get on a new store", calls(l)["Get"](l.open(l.proxy.URL(), impatient())))
+	}, off, faultproxy.Silent, faultproxy.Busy)
 }
 
 // testStorm: many transfers at once and all faults together; every file arrives.
