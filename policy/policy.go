@@ -165,7 +165,7 @@ type Thaw struct {
 	// Default: none.
 	Deadline time.Duration `yaml:"deadline"`
 	// Bandwidth of the line that downloads, as in "50 Mbit/s" or "6 MiB/s".
-	// Default: measured.
+	// Default: not known; then plans take downloading to need no time.
 	Bandwidth int64 `yaml:"bandwidth" unit:"bandwidth"`
 }
 
