@@ -18,10 +18,14 @@ import (
 
 // serve runs the server until ctx ends; it writes the address to out when it is ready, and what goes wrong later to talk.
 func serve(ctx context.Context, o options, out, talk io.Writer) error {
-	g, err := gateway.Open(gateway.Config{
+	c := gateway.Config{
 		Dir: o.dir, Region: o.region, Account: o.account, Base: o.base,
 		Warn: func(err error) { fmt.Fprintln(talk, "s3archive:", err) },
-	})
+	}
+	if o.verbose {
+		c.Trace = func(line string) { fmt.Fprintln(talk, line) }
+	}
+	g, err := gateway.Open(c)
 	if err != nil {
 		return err
 	}
@@ -44,7 +48,7 @@ func config(o options, g *gateway.Gateway, address string, out io.Writer) *embed
 	return &embedgw.Config{
 		RootUserAccess: o.access, RootUserSecret: o.secret, Region: o.region,
 		IAMService: auth.NewIAMServiceSingle(auth.Account{Access: o.access, Secret: o.secret, Role: auth.RoleAdmin}),
-		Ports:      []string{address}, HealthPath: "/healthz", Quiet: !o.verbose, KeepAlive: true,
+		Ports:      []string{address}, HealthPath: "/healthz", Quiet: true, KeepAlive: true,
 		MaxConnections: 10000, MaxRequests: 5000,
 		MultipartMaxParts: 10000, // the service's limit
 		S3Options: []s3api.Option{

@@ -13,7 +13,7 @@ const namespace = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 
 // summary is what all answers say of a job.
 type summary struct {
-	JobId           string
+	JobID           string `xml:"JobId"`
 	Description     string `xml:",omitempty"`
 	Priority        int
 	Status          Status
@@ -51,7 +51,7 @@ type listed struct {
 
 func (j Job) summary() summary {
 	s := summary{
-		JobId: j.ID, Description: j.Spec.Description, Priority: j.Spec.Priority, Status: j.Status,
+		JobID: j.ID, Description: j.Spec.Description, Priority: j.Spec.Priority, Status: j.Status,
 		CreationTime:    j.Created.UTC(),
 		ProgressSummary: progress{j.Total, j.Succeeded, j.Failed},
 	}
@@ -67,8 +67,8 @@ func CreateAnswer(id string) ([]byte, error) {
 	return encode(struct {
 		XMLName xml.Name `xml:"CreateJobResult"`
 		Space   string   `xml:"xmlns,attr"`
-		JobId   string
-	}{Space: namespace, JobId: id})
+		JobID   string   `xml:"JobId"`
+	}{Space: namespace, JobID: id})
 }
 
 // DescribeAnswer is the body of DescribeJob's answer.
@@ -127,10 +127,10 @@ func StatusAnswer(job Job) ([]byte, error) {
 	return encode(struct {
 		XMLName            xml.Name `xml:"UpdateJobStatusResult"`
 		Space              string   `xml:"xmlns,attr"`
-		JobId              string
+		JobID              string   `xml:"JobId"`
 		Status             Status
 		StatusUpdateReason string `xml:",omitempty"`
-	}{Space: namespace, JobId: job.ID, Status: job.Status, StatusUpdateReason: job.Reason})
+	}{Space: namespace, JobID: job.ID, Status: job.Status, StatusUpdateReason: job.Reason})
 }
 
 // PriorityAnswer is the body of UpdateJobPriority's answer.
@@ -138,9 +138,9 @@ func PriorityAnswer(job Job) ([]byte, error) {
 	return encode(struct {
 		XMLName  xml.Name `xml:"UpdateJobPriorityResult"`
 		Space    string   `xml:"xmlns,attr"`
-		JobId    string
+		JobID    string   `xml:"JobId"`
 		Priority int
-	}{Space: namespace, JobId: job.ID, Priority: job.Spec.Priority})
+	}{Space: namespace, JobID: job.ID, Priority: job.Spec.Priority})
 }
 
 func encode(answer any) ([]byte, error) {

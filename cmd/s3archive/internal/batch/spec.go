@@ -46,7 +46,7 @@ type Manifest struct {
 	}
 	Location struct {
 		ObjectArn       string
-		ObjectVersionId string `xml:",omitempty"`
+		ObjectVersionID string `xml:"ObjectVersionId,omitempty"`
 		ETag            string
 	}
 }
@@ -138,7 +138,7 @@ func (m Manifest) check() error {
 func (m Manifest) object() Target {
 	_, path, _ := strings.Cut(m.Location.ObjectArn, ":::")
 	bucket, key, _ := strings.Cut(path, "/")
-	return Target{bucket, key, m.Location.ObjectVersionId}
+	return Target{bucket, key, m.Location.ObjectVersionID}
 }
 
 func (r Report) check() error {

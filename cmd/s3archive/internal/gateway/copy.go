@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -15,26 +14,26 @@ import (
 	"github.com/isotherm-backup/isotherm/cmd/s3archive/internal/ledger"
 )
 
-// source is a version that is copied from.
-type source struct {
-	bucket, key, version string
-	index.Version
+// source is where a copy reads.
+type source struct{ bucket, key, version string }
+
+func parseSource(header string) (s source, err error) {
+	s.bucket, s.key, s.version, err = backend.ParseCopySource(header)
+	return s, err
 }
 
-// source finds what a copy reads, which must not be archived.
-func (g *Gateway) source(copySource string) (s source, err error) {
-	s.bucket, s.key, s.version, err = backend.ParseCopySource(copySource)
-	if err != nil {
-		return s, err
-	}
-	if s.Version, err = g.find(s.bucket, s.key, s.version); err != nil {
-		return s, err
-	}
-	return s, g.readable(s.Version, glacier.ErrSource)
+// copyFrom calls f with the header that names a source's file to versitygw's backend. An archived source is refused.
+func (g *Gateway) copyFrom(s source, f func(header string, v index.Version) error) error {
+	return g.read(s.bucket, s.key, s.version, func(v index.Version) error {
+		if err := g.readable(v, glacier.ErrSource); err != nil {
+			return err
+		}
+		if err := f(s.bucket+"/"+v.Blob, v); err != nil {
+			return err
+		}
+		return g.touch(s.bucket, s.key, v)
+	})
 }
-
-// header is the source as versitygw's backend knows it.
-func (s source) header() string { return s.bucket + "/" + url.PathEscape(s.Blob) }
 
 // CopyObject copies to a new blob. Other than versitygw's it lets an object be copied to itself for another class.
 func (g *Gateway) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (out s3response.CopyObjectOutput, err error) {
@@ -46,21 +45,23 @@ func (g *Gateway) CopyObject(ctx context.Context, in s3response.CopyObjectInput)
 	if err != nil {
 		return out, err
 	}
-	from, err := g.source(*in.CopySource)
+	from, err := parseSource(*in.CopySource)
 	if err != nil {
 		return out, err
 	}
-	noted(ctx, ledger.Put, "CopyObject", class, from.Size)
 	bucket, key, blob := *in.Bucket, *in.Key, newBlob()
-	if from.bucket == bucket && from.key == key && from.version == "" &&
+	if from == (source{bucket, key, ""}) &&
 		in.MetadataDirective != types.MetadataDirectiveReplace && header(ctx, "x-amz-storage-class") == "" {
 		return out, s3err.GetAPIError(s3err.ErrInvalidCopyDest)
 	}
-	path := from.header()
-	in.Key, in.CopySource = &blob, &path
-
 	defer g.keys.lock(bucket, key)()
-	out, err = g.Posix.CopyObject(ctx, in)
+	err = g.copyFrom(from, func(header string, v index.Version) error {
+		noted(ctx, ledger.Put, "CopyObject", class, v.Size)
+		in.Key, in.CopySource = &blob, &header
+		out, err = g.Posix.CopyObject(ctx, in)
+		out.CopySourceVersionId = g.versionHeader(from.bucket, v)
+		return err
+	})
 	if err != nil {
 		return out, err
 	}
@@ -69,14 +70,14 @@ func (g *Gateway) CopyObject(ctx context.Context, in s3response.CopyObjectInput)
 		return out, err
 	}
 	out.CopyObjectResult.LastModified = &v.Modified
-	out.VersionId, out.CopySourceVersionId = g.versionHeader(bucket, v), g.versionHeader(from.bucket, from.Version)
-	return out, g.touch(from.bucket, from.key, from.Version)
+	out.VersionId = g.versionHeader(bucket, v)
+	return out, nil
 }
 
 // UploadPartCopy copies into a part of an upload.
 func (g *Gateway) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) (out s3response.CopyPartResult, err error) {
 	noted(ctx, ledger.Put, "UploadPartCopy", glacier.Standard, 0)
-	from, err := g.source(*in.CopySource)
+	from, err := parseSource(*in.CopySource)
 	if err != nil {
 		return out, err
 	}
@@ -84,12 +85,12 @@ func (g *Gateway) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput
 	if err != nil {
 		return out, err
 	}
-	path, request := from.header(), *in
-	request.Key, request.CopySource = &u.Blob, &path
-	out, err = g.Posix.UploadPartCopy(ctx, &request)
-	if err != nil {
-		return out, err
-	}
-	out.CopySourceVersionId = or(g.versionHeader(from.bucket, from.Version))
-	return out, g.touch(from.bucket, from.key, from.Version)
+	err = g.copyFrom(from, func(header string, v index.Version) error {
+		request := *in
+		request.Key, request.CopySource = &u.Blob, &header
+		out, err = g.Posix.UploadPartCopy(ctx, &request)
+		out.CopySourceVersionId = or(g.versionHeader(from.bucket, v))
+		return err
+	})
+	return out, err
 }

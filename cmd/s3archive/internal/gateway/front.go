@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -20,28 +21,26 @@ func (g *Gateway) Front(root middlewares.RootUserConfig, region string) fiber.Ha
 	signed := signer(root, region)
 	return func(ctx fiber.Ctx) error {
 		g.CatchUp(ctx.RequestCtx())
-		if strings.HasPrefix(ctx.Path(), ownPrefix) {
+		switch {
+		case strings.HasPrefix(ctx.Path(), ownPrefix):
 			return g.own(ctx)
+		case strings.HasPrefix(ctx.Path(), jobsPath):
+			return controlErrors(signed(g.jobsAPI))(ctx)
 		}
 		n := &note{}
 		ctx.RequestCtx().SetUserValue(noteKey{}, n)
-		err := g.route(ctx, signed)
+		err := g.serveS3(ctx, signed)
 		g.count(ctx, n)
 		return err
 	}
 }
 
-// route serves the APIs that versitygw does not have, and hands on the rest.
-func (g *Gateway) route(ctx fiber.Ctx, signed func(fiber.Handler) fiber.Handler) error {
-	args := ctx.Request().URI().QueryArgs()
-	switch {
-	case strings.HasPrefix(ctx.Path(), jobsPath):
-		return controlErrors(signed(g.jobsAPI))(ctx)
-	case args.Has("lifecycle") && bucketOf(ctx) != "":
+// serveS3 serves the part of the S3 API that versitygw does not have, and hands on the rest.
+func (g *Gateway) serveS3(ctx fiber.Ctx, signed func(fiber.Handler) fiber.Handler) error {
+	if ctx.Request().URI().QueryArgs().Has("lifecycle") && bucketOf(ctx) != "" {
 		return s3Errors(signed(g.lifecycleAPI))(ctx)
-	default:
-		return ctx.Next()
 	}
+	return ctx.Next()
 }
 
 // bucketOf is the bucket of a request that is about one, not about an object.
@@ -74,6 +73,9 @@ func (g *Gateway) count(ctx fiber.Ctx, n *note) {
 		n.bytes = 0
 	}
 	g.ledger.Add(n.Item, n.bytes)
+	if g.trace != nil {
+		g.trace(fmt.Sprintf("%s %s: %d %s", ctx.Method(), ctx.OriginalURL(), n.Status, n.Operation))
+	}
 }
 
 // own serves the server's own API, which needs no signature: the ledger to read and to reset, and the clock.

@@ -40,6 +40,7 @@ type Gateway struct {
 	rate    rate
 	sweeps  sweeps
 	jobs    *batch.Jobs
+	trace   func(string)
 }
 
 var _ backend.Backend = (*Gateway)(nil)
@@ -65,7 +66,8 @@ type Config struct {
 	Region  string
 	Account string // 12 digits, of the one account that there is
 	Base    settings.Settings
-	Warn    func(error) // told of what goes wrong without a request to answer
+	Warn    func(error)  // told of what goes wrong without a request to answer
+	Trace   func(string) // told of every request; may be nil
 }
 
 // Open opens or creates a gateway.
@@ -100,7 +102,7 @@ func Open(c Config) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g := &Gateway{
-		Posix: files, dir: dir, account: c.Account, index: x, ledger: &ledger.Ledger{},
+		Posix: files, dir: dir, account: c.Account, trace: c.Trace, index: x, ledger: &ledger.Ledger{},
 		control: settings.NewControl(filepath.Join(dir, controlFile), c.Base, c.Warn),
 		events:  events{path: filepath.Join(dir, eventsFile)},
 		sweeps:  sweeps{warn: c.Warn},

@@ -45,7 +45,8 @@ func (g *Gateway) jobsAnswer(ctx fiber.Ctx) ([]byte, error) {
 		}
 		return g.jobs.DescribeAnswer(job)
 	case method == http.MethodPost && what == "status":
-		job, err := g.jobs.Update(id, batch.Status(ctx.Query("requestedJobStatus")), ctx.Query("statusUpdateReason"), g.Now())
+		reason := strings.Clone(ctx.Query("statusUpdateReason")) // it outlives the request, whose memory fiber uses again
+		job, err := g.jobs.Update(id, batch.Status(ctx.Query("requestedJobStatus")), reason, g.Now())
 		if err != nil {
 			return nil, err
 		}

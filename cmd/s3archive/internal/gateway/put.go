@@ -20,11 +20,15 @@ func (g *Gateway) PutObject(ctx context.Context, in s3response.PutObjectInput) (
 	if err == nil {
 		err = checkKey(*in.Key)
 	}
-	noted(ctx, ledger.Put, "PutObject", class, or(in.ContentLength))
+	noted(ctx, ledger.Put, "PutObject", class, 0)
 	if err != nil {
 		return out, err
 	}
-	return g.put(ctx, in, class)
+	out, err = g.put(ctx, in, class)
+	if err == nil {
+		noted(ctx, ledger.Put, "PutObject", class, or(out.Size))
+	}
+	return out, err
 }
 
 // put is PutObject for a class.

@@ -49,12 +49,13 @@ func controlErrors(next fiber.Handler) fiber.Handler {
 		request, host := utils.EnsureRequestIDs(ctx)
 		e := known(err).BaseError()
 		var answer struct {
-			XMLName           xml.Name `xml:"ErrorResponse"`
-			Error             struct{ Code, Message string }
-			RequestId, HostId string
+			XMLName   xml.Name `xml:"ErrorResponse"`
+			Error     struct{ Code, Message string }
+			RequestID string `xml:"RequestId"`
+			HostID    string `xml:"HostId"`
 		}
 		answer.Error.Code, answer.Error.Message = e.Code, e.Description
-		answer.RequestId, answer.HostId = request, host
+		answer.RequestID, answer.HostID = request, host
 		body, err := xml.Marshal(answer)
 		if err != nil {
 			return err
