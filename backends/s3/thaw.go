@@ -72,14 +72,15 @@ func (s *Store) thaw(ctx context.Context, key string, req backends.ThawRequest) 
 		switch {
 		case before.State == backends.Ready:
 			return backends.Online, nil
-		case before.State == backends.Thawed && !s.Terms().Extend:
+		case before.State == backends.Thawed && !s.meanings[o.class].terms.Extend:
 			return backends.Unchanged, nil
 		}
 	}
-	status, err := s.restore(ctx, key, req, sinking)
-	if err == nil {
-		return started(before.State, status), nil
+	outcome, err := s.restore(ctx, key, req, before.State, sinking)
+	if err == nil || settled(err) {
+		return outcome, err
 	}
+	// The services have many words for it: what matters is how the file is.
 	return s.refused(ctx, key, req, sinking, err)
 }
 
@@ -98,19 +99,8 @@ func (s *Store) looksFirst(speed backends.Speed) bool {
 	return !terms.Extend || terms.Upgrade && !slowest
 }
 
-// started tells what a request did that was accepted.
-func started(before backends.State, status int) backends.ThawOutcome {
-	switch {
-	case before == backends.Thawing:
-		return backends.Upgraded
-	case status == http.StatusAccepted:
-		return backends.Started
-	}
-	return backends.Extended
-}
-
-// restore sends the request, and returns the status of its answer.
-func (s *Store) restore(ctx context.Context, key string, req backends.ThawRequest, sinking bool) (int, error) {
+// restore sends the request, and tells what it did to a file in that state.
+func (s *Store) restore(ctx context.Context, key string, req backends.ThawRequest, before backends.State, sinking bool) (backends.ThawOutcome, error) {
 	status := 0
 	err := s.do(ctx, "RestoreObject", func(ctx context.Context) error {
 		out, err := s.client.RestoreObject(ctx, &sdk.RestoreObjectInput{
@@ -121,7 +111,27 @@ func (s *Store) restore(ctx context.Context, key string, req backends.ThawReques
 		}
 		return err
 	})
-	return status, err
+	switch code := codeOf(err); {
+	case code == "RestoreAlreadyInProgress":
+		return backends.Underway, nil
+	case code == "InvalidObjectState", code == "ObjectAlreadyInActiveTierError":
+		return backends.Online, nil
+	case err != nil:
+		return 0, err
+	case before == backends.Thawing:
+		return backends.Upgraded, nil
+	case status == http.StatusAccepted:
+		return backends.Started, nil
+	}
+	return backends.Extended, nil
+}
+
+// settled reports whether an error says all there is to say.
+func settled(err error) bool {
+	e, ok := errors.AsType[*refusal](err)
+	return !ok || slices.Contains([]error{
+		fs.ErrPermission, fs.ErrNotExist, backends.ErrNoStore, backends.ErrNoCapacity, backends.ErrTransient,
+	}, e.kind)
 }
 
 // restoreRequest is made anew for each request: one that is shared would lose
@@ -143,23 +153,12 @@ func days(keep time.Duration) int32 {
 	return int32(max(1, (keep+day-1)/day))
 }
 
-// refused tells what it means that a request was refused.
-func (s *Store) refused(ctx context.Context, key string, req backends.ThawRequest, sinking bool, err error) (backends.ThawOutcome, error) {
-	switch codeOf(err) {
-	case "RestoreAlreadyInProgress":
-		return backends.Underway, nil
-	case "InvalidObjectState", "ObjectAlreadyInActiveTierError":
-		return backends.Online, nil
-	}
-	e, ok := errors.AsType[*refusal](err)
-	known := e != nil && slices.Contains([]error{fs.ErrPermission, fs.ErrNotExist, backends.ErrNoStore, backends.ErrNoCapacity, backends.ErrTransient}, e.kind)
-	if !ok || known {
-		return 0, err
-	}
-	// The services have many words for it: what matters is how the file is.
-	o, lookErr := s.describe(ctx, key)
-	if lookErr != nil {
-		return 0, err
+// refused tells what it means that a request was refused, by the state of the
+// file.
+func (s *Store) refused(ctx context.Context, key string, req backends.ThawRequest, sinking bool, refusal error) (backends.ThawOutcome, error) {
+	o, err := s.describe(ctx, key)
+	if err != nil {
+		return 0, refusal
 	}
 	i := s.info("", o)
 	switch now := s.meanings[o.class].sinks; {
@@ -170,10 +169,9 @@ func (s *Store) refused(ctx context.Context, key string, req backends.ThawReques
 	case i.State == backends.Ready:
 		return backends.Online, nil
 	case now != sinking:
-		status, err := s.restore(ctx, key, req, now)
-		return started(i.State, status), err
-	case req.Speed == backends.Expedited && e.status == http.StatusBadRequest:
-		return 0, fmt.Errorf("%s is not thawed at speed %s: %w: %w", o.class, req.Speed, backends.ErrUnsupported, err)
+		return s.restore(ctx, key, req, i.State, now)
+	case req.Speed == backends.Expedited:
+		return 0, fmt.Errorf("%s is not thawed at speed %s: %w: %w", o.class, req.Speed, backends.ErrUnsupported, refusal)
 	}
-	return 0, err
+	return 0, refusal
 }

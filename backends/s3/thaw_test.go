@@ -63,6 +63,8 @@ func TestThawAnswers(t *testing.T) {
 		{"expedited from a class that has none", "aws", "STANDARD", `x-amz-storage-class: DEEP_ARCHIVE`, backends.Expedited, 400, "InvalidArgument", 0, backends.ErrUnsupported, 2, 1},
 		{"never cold", "aws", "STANDARD", `x-other: 1`, backends.Bulk, 0, "", backends.Online, nil, 1, 0},
 		{"frozen by a rule of the bucket", "aws", "STANDARD", glacier, backends.Bulk, 202, "", backends.Started, nil, 1, 1},
+		{"thawed, frozen by a rule of the bucket", "aws", "STANDARD", thawed, backends.Bulk, 200, "", backends.Extended, nil, 1, 1},
+		{"refused, sunk, and refused again", "aws", "GLACIER", sunk, backends.Bulk, 400, "InvalidArgument", 0, errAny, 1, 2},
 		{"sunk", "aws", "INTELLIGENT_TIERING", sunk, backends.Bulk, 202, "", backends.Started, nil, 1, 1},
 		{"not sunk", "aws", "INTELLIGENT_TIERING", sinking, backends.Bulk, 0, "", backends.Online, nil, 1, 0},
 		{"speed that is none", "aws", "GLACIER", "", "warp", 0, "", 0, backends.ErrUnsupported, 0, 0},
@@ -109,7 +111,7 @@ func TestThawAnswers(t *testing.T) {
 				t.Errorf("%d looks and %d requests, want %d and %d", looks, len(sent), tt.looks, tt.requests)
 			}
 			for _, req := range sent {
-				if sinks := tt.class == "INTELLIGENT_TIERING"; (req.Days == nil) != sinks || req.Days != nil && *req.Days != 2 {
+				if sinks := tt.class == "INTELLIGENT_TIERING" || tt.head == sunk && len(sent) == 2 && req == sent[1]; (req.Days == nil) != sinks || req.Days != nil && *req.Days != 2 {
 					t.Errorf("%v days were asked for, of %s", req.Days, tt.class)
 				}
 				if (req.Tier == "") != (tt.speed == backends.SpeedOnly) || !strings.EqualFold(req.Tier, string(tt.speed)) && req.Tier != "" {
