@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -29,6 +30,11 @@ func TestEndsOnSignals(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -41,6 +47,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-dir", "x", "-flavour", "acme"}, 2, "flavour"},
 		{[]string{"-dir", "x", "-account", "1"}, 2, "-account"},
 		{[]string{"-dir", "/dev/null"}, 1, "/dev/null"},
+		{[]string{"-dir", t.TempDir(), "-listen", taken.Addr().String()}, 1, "address already in use"},
 	} {
 		var talk bytes.Buffer
 		if got := run(t.Context(), tt.args, nil, &talk, &talk); got != tt.code || !strings.Contains(talk.String(), tt.text) {

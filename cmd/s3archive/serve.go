@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/embedgw"
@@ -18,6 +19,9 @@ import (
 
 // serve runs the server until ctx ends; it writes the address to out when it is ready, and what goes wrong later to talk.
 func serve(ctx context.Context, o options, out, talk io.Writer) error {
+	if _, err := concrete(o.listen); err != nil { // before anything is created
+		return err
+	}
 	c := gateway.Config{
 		Dir: o.dir, Region: o.region, Account: o.account, Base: o.base,
 		Warn: func(err error) { fmt.Fprintln(talk, "s3archive:", err) },
@@ -29,17 +33,30 @@ func serve(ctx context.Context, o options, out, talk io.Writer) error {
 	if err != nil {
 		return err
 	}
-	address, err := concrete(o.listen)
-	if err != nil {
-		return errors.Join(err, g.Close())
-	}
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() { g.Run(ctx) })
-	err = embedgw.RunVersityGW(ctx, g, config(o, g, address, out))
+	err = listen(ctx, o, g, out)
 	stop()
 	background.Wait()
 	return errors.Join(err, g.Close())
+}
+
+// attempts is how often a free port is looked for, since another process may take it in the moment in which nobody has it.
+const attempts = 20
+
+// listen serves until ctx ends.
+func listen(ctx context.Context, o options, g *gateway.Gateway, out io.Writer) error {
+	for n := 1; ; n++ {
+		address, err := concrete(o.listen)
+		if err != nil {
+			return err
+		}
+		err = embedgw.RunVersityGW(ctx, g, config(o, g, address, out))
+		if !errors.Is(err, syscall.EADDRINUSE) || address == o.listen || n == attempts {
+			return err
+		}
+	}
 }
 
 // config tells versitygw what to serve where.

@@ -132,8 +132,12 @@ func (g *Gateway) load() error {
 
 // Close ends the gateway. No request may be running.
 func (g *Gateway) Close() error {
+	g.Posix.Shutdown()
 	return errors.Join(g.saveLedger(), g.index.Save(openName, false), g.index.Close())
 }
+
+// Shutdown does nothing: versitygw calls it when it stops to listen, which it may do before it begins anew at another port.
+func (g *Gateway) Shutdown() {}
 
 // keepTime sets the clock by the settings, and keeps where it is.
 func (g *Gateway) keepTime() error {
