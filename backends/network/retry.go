@@ -28,26 +28,31 @@ type Retry struct {
 // as none has succeeded since, others are not repeated: a dead store costs its
 // deadline once, not once for each file.
 type outage struct {
-	mu   sync.Mutex
-	down bool
+	mu    sync.Mutex
+	down  bool
+	tried time.Duration // how long the request was repeated that showed it
 }
 
-func (o *outage) isDown() bool {
+// seen reports whether there is an outage, and how long was tried before.
+func (o *outage) seen() (tried time.Duration, down bool) {
 	if o == nil {
-		return false
+		return 0, false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.down
+	return o.tried, o.down
 }
 
-func (o *outage) set(down bool) {
+func (o *outage) begin(tried time.Duration) { o.set(tried, true) }
+func (o *outage) end()                      { o.set(0, false) }
+
+func (o *outage) set(tried time.Duration, down bool) {
 	if o == nil {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.down = down
+	o.tried, o.down = tried, down
 }
 
 // A RetryAfterError is a transient failure of a service that says when to come
@@ -85,7 +90,7 @@ func (r Retry) goOn(ctx context.Context, past *failures, f func(ctx context.Cont
 		err := f(ctx)
 		if !errors.Is(err, backends.ErrTransient) || ctx.Err() != nil {
 			if err == nil {
-				r.outage.set(false)
+				r.outage.end()
 			}
 			return err
 		}
@@ -93,16 +98,17 @@ func (r Retry) goOn(ctx context.Context, past *failures, f func(ctx context.Cont
 		if past.n++; past.n == 1 {
 			past.first = now
 		}
-		if r.outage.isDown() {
-			return fmt.Errorf("not repeated, as earlier requests failed for long: %w", err)
+		if tried, down := r.outage.seen(); down {
+			return fmt.Errorf("not repeated, as others before it failed for %v: %w", tried, err)
 		}
 		pause := r.Pause(past.n)
 		if asked, ok := errors.AsType[*RetryAfterError](err); ok {
 			pause = max(pause, asked.After)
 		}
 		if now.Add(pause).Sub(past.first) > r.Deadline {
-			r.outage.set(true)
-			return fmt.Errorf("given up after %d attempts in %v: %w", past.n, now.Sub(past.first).Round(time.Second), err)
+			tried := now.Sub(past.first).Round(time.Second)
+			r.outage.begin(tried)
+			return fmt.Errorf("given up after %d attempts in %v: %w", past.n, tried, err)
 		}
 		if err := (backends.RealClock{}).Sleep(ctx, pause); err != nil {
 			return err

@@ -60,6 +60,8 @@ func TestRetryOutage(t *testing.T) {
 		start := time.Now()
 		if err := r.Do(t.Context(), fail); !errors.Is(err, backends.ErrTransient) || time.Since(start) != 0 {
 			t.Errorf("second request to a dead store: %v after %v, want a transient error at once", err, time.Since(start))
+		} else if !strings.Contains(err.Error(), "failed for ") || strings.Contains(err.Error(), "failed for 0s") {
+			t.Errorf("second request to a dead store: error %q does not say how long was tried", err)
 		}
 		if err := r.Do(t.Context(), func(context.Context) error { return nil }); err != nil {
 			t.Fatal(err)

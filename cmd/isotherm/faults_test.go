@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -242,9 +243,13 @@ func (r *faultRig) testDead(t *testing.T) {
 	if got.code != exitFailed {
 		t.Errorf("restore exits with %d, want %d", got.code, exitFailed)
 	}
-	for _, words := range []string{"store s3", "temporary failure", "given up after", "this may pass: run the same command again"} {
-		if !strings.Contains(got.talk, words) {
-			t.Errorf("restore does not say %q:\n%s", words, got.talk)
+	for _, words := range []string{
+		`(?m)^isotherm: .*store s3: .*temporary failure`,
+		`(?m)^isotherm: .*(given up after \d+ attempts in|failed for) [1-9]\d*s`,
+		`(?m)^isotherm: hint: this may pass: run the same command again`,
+	} {
+		if !regexp.MustCompile(words).MatchString(got.talk) {
+			t.Errorf("restore does not say %s:\n%s", words, got.talk)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(r.dest("dead"), "file-145")); !errors.Is(err, os.ErrNotExist) {
