@@ -46,7 +46,12 @@ policy has mistakes.`,
   isotherm check --explain duplicity-full.20240101T000000Z.vol1.difftar.gpg --size 200MB`,
 		GroupID: groupStart,
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return app.check(cmd.Context(), flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("explain") && flags.explain == "" {
+				return usageError{errors.New("--explain needs the name of a file")}
+			}
+			return app.check(cmd.Context(), flags)
+		},
 	}
 	cmd.Flags().BoolVar(&flags.effective, "effective", false, "print the policy with all defaults written out, and do nothing else")
 	cmd.Flags().BoolVar(&flags.schema, "schema", false, "print the JSON Schema of policies, for editors, and do nothing else")
