@@ -3,6 +3,8 @@
 package swift_test
 
 import (
+	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -17,15 +19,17 @@ import (
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	server := servers.Swift(t)
+	container := server.NewContainer(t, server.V1, server.HotPolicy)
+	var places atomic.Int32
 	faulttest.Run(t, func(t *testing.T) faulttest.Place {
-		container := server.NewContainer(t, server.V1, server.HotPolicy)
+		prefix := fmt.Sprint("place-", places.Add(1))
 		return faulttest.Place{
 			URL: server.URL,
 			Open: func(t *testing.T, url string, w network.Waits) backends.Store {
 				login := server.V1
 				login.AuthURL = url + "/auth/v1.0"
 				s, err := swift.New(swift.Config{
-					Container: container.Name, Credentials: credentials(t, login), Waits: w,
+					Container: container.Name, Prefix: prefix, Credentials: credentials(t, login), Waits: w,
 					SegmentAbove: 4 << 20, SegmentSize: 3 << 20,
 				})
 				if err != nil {
