@@ -4,6 +4,7 @@ package pca_test
 
 import (
 	"context"
+	"flag"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,14 @@ import (
 	"github.com/isotherm-backup/isotherm/internal/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// They mostly wait for the server.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // times are how long the test server takes, by the clock that tests move: within
 // the terms of the store.
@@ -121,6 +129,6 @@ func TestConformance(t *testing.T) {
 		},
 		Lag:   lag,
 		Large: 4 << 20,
-		Many:  100,
+		Many:  30,
 	})
 }

@@ -41,7 +41,8 @@ func (u *upload) large(ctx context.Context, body io.Reader, size int64, most int
 	if err != nil {
 		return backends.Info{}, clean(ctx, err, func(ctx context.Context) error { return u.abandonUnlessVisible(ctx, parts) })
 	}
-	return info, u.store.sweep(ctx, u.name, u.id)
+	_ = u.store.sweep(ctx, u.name, u.id) // what remains is left to the next sweep
+	return info, nil
 }
 
 // segments stores the segments of a body. It returns those that may be there
@@ -75,10 +76,16 @@ func (u *upload) segment(ctx context.Context, name string, held *spool.Body, sum
 		header: map[string]string{"Etag": sum, "Content-Type": "application/octet-stream"},
 		body:   func() io.Reader { return held.NewReader() },
 	}
-	return u.store.retry.Do(ctx, func(ctx context.Context) error {
+	err := u.store.retry.Do(ctx, func(ctx context.Context) error {
 		_, err := u.store.putOnce(ctx, r, held, sum)
 		return err
 	})
+	if statusOf(err) == http.StatusNotFound {
+		u.store.segments.Store(false)
+		u.store.segmentsFit.Store(false) // the next Put makes it again
+		return fmt.Errorf("container %s is gone: %w: %w", r.container, backends.ErrNoStore, err)
+	}
+	return err
 }
 
 // manifest stores the object that joins the segments. The service checks that

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	ncw "github.com/ncw/swift/v2"
 
@@ -184,6 +186,67 @@ func TestLargeUnclear(t *testing.T) {
 	}
 	w.set(nil)
 	wantSegments(t, c, 3)
+	wantFile(t, s, "file", data)
+}
+
+// TestSweep: segments that an upload left behind long ago go with the next upload
+// of the file; those of an upload that may still run stay.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	s, w, c := wired(t, segmenting)
+	c.Make("_segments", "PCS")
+	conn := servers.Swift(t).V1.Connection()
+	for _, name := range []string{"file/.isotherm-segments/OLD/00000000", "file/.isotherm-segments/NEW/00000000", "file/.isotherm-segments/OLD/00000000/.isotherm-segments/X/00000000"} {
+		if _, err := conn.ObjectPut(t.Context(), c.Name+"_segments", name, strings.NewReader("x"), false, "", "", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantSegments(t, c, 3)
+	w.set(func(req *http.Request, send roundTrip) (*http.Response, error) {
+		resp, err := send(req)
+		if err != nil || !req.URL.Query().Has("format") {
+			return resp, err
+		}
+		defer resp.Body.Close()
+		var entries []map[string]any
+		if err := json.NewDecoder(resp.Body).Decode(&entries); err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if strings.Contains(e["name"].(string), "OLD") {
+				e["last_modified"] = time.Now().Add(-25 * time.Hour).UTC().Format("2006-01-02T15:04:05.000000")
+			}
+		}
+		text, err := json.Marshal(entries)
+		resp = answer(req, http.StatusOK, nil)
+		resp.Body = io.NopCloser(bytes.NewReader(text))
+		return resp, err
+	})
+	put(t, s, "file", pattern(3*mib))
+	wantSegments(t, c, 5)
+	for _, name := range segments(t, c) {
+		if name == "file/.isotherm-segments/OLD/00000000" {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// TestSegmentsGone: a container of segments that was taken away is an error, and
+// is made again by the next upload.
+func TestSegmentsGone(t *testing.T) {
+	t.Parallel()
+	s, _, c := wired(t, segmenting)
+	data := pattern(3 * mib)
+	put(t, s, "file", data)
+	if err := s.Delete(t.Context(), "file"); err != nil {
+		t.Fatal(err)
+	}
+	conn := servers.Swift(t).V1.Connection()
+	settle(t, func() bool { return conn.ContainerDelete(t.Context(), c.Name+"_segments") == nil })
+	if _, err := s.Put(t.Context(), "file", bytes.NewReader(data), backends.PutOptions{}); !errors.Is(err, backends.ErrNoStore) || !strings.Contains(err.Error(), "_segments") {
+		t.Errorf("Put without the container of segments: %v, want ErrNoStore", err)
+	}
+	put(t, s, "file", data)
 	wantFile(t, s, "file", data)
 }
 

@@ -74,8 +74,7 @@ func TestPolicy(t *testing.T) {
 		class           backends.Class
 	}{
 		{hot.Name, "has the storage policy PCS, not STANDARD", "STANDARD"},
-		{cold.Name, "pca://", ""},
-		{cold.Name, "pca://", "PCA"},
+		{cold.Name, "pca://" + cold.Name, ""},
 	} {
 		s := open(t, swift.Config{Container: tt.container, Credentials: credentials(t, server.V1), Class: tt.class})
 		_, statErr := s.Stat(t.Context(), "file")
@@ -246,6 +245,7 @@ func TestConfig(t *testing.T) {
 		"a path":         {Container: "a/b", Credentials: c},
 		"nobody":         {Container: "a"},
 		"large segments": {Container: "a", Credentials: c, SegmentAbove: 1, SegmentSize: 2},
+		"PCA":            {Container: "a", Credentials: c, Class: "pca"},
 		"negative":       {Container: "a", Credentials: c, SegmentSize: -1},
 	} {
 		if s, err := swift.New(config); err == nil {

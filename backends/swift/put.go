@@ -50,11 +50,9 @@ func (s *Store) put(ctx context.Context, name string, body io.Reader, opts backe
 	if err != nil {
 		return backends.Info{}, err
 	}
-	// What it replaced is of no use; that it could not be removed must not make
-	// a file look missing that is there.
-	if err := s.removeParts(ctx, u.replaced); err != nil && ctx.Err() == nil {
-		return backends.Info{}, fmt.Errorf("stored, but segments of the file that was replaced remain: %w", err)
-	}
+	// The file is there. Segments of the one that it replaced only cost space; an
+	// error would make it look as if it had to be sent again.
+	_ = s.removeParts(ctx, u.replaced)
 	return info, nil
 }
 

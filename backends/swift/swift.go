@@ -64,6 +64,8 @@ func New(c Config) (*Store, error) {
 		return nil, fmt.Errorf("%q is no name of a container: %w", c.Container, backends.ErrUnsupported)
 	case c.Credentials == nil:
 		return nil, fmt.Errorf("container %s: credentials are missing: %w", c.Container, fs.ErrPermission)
+	case !c.Sealing && strings.EqualFold(string(c.Class), string(backends.PCA)):
+		return nil, fmt.Errorf("container %s: under the storage policy PCA files seal themselves: write pca://%s: %w", c.Container, c.Container, backends.ErrUnsupported)
 	case c.SegmentSize < 0 || c.SegmentAbove < 0 || c.SegmentAbove > 0 && c.SegmentSize > c.SegmentAbove:
 		return nil, fmt.Errorf("segments of %d bytes for files above %d bytes: want the former not to be larger: %w", c.SegmentSize, c.SegmentAbove, backends.ErrUnsupported)
 	}

@@ -3,6 +3,7 @@
 package swift_test
 
 import (
+	"flag"
 	"net/http"
 	"testing"
 	"time"
@@ -17,7 +18,14 @@ import (
 	"github.com/isotherm-backup/isotherm/internal/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// They mostly wait for the server.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // variables returns a lookup of environment variables that are not this
 // process's.
@@ -105,7 +113,7 @@ func TestConformance(t *testing.T) {
 		many   int
 	}{
 		{"v1", server.V1, "", 300},
-		{"v3", server.V3, "folder/below", 100},
+		{"v3", server.V3, "folder/below", 20},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
