@@ -49,6 +49,7 @@ func (h *half) run(stub *toxics.ToxicStub, replies <-chan reply) {
 			}
 		case chunk := <-stub.Input:
 			if chunk == nil {
+				h.bodyOver()
 				stub.Close()
 				return
 			}
@@ -80,14 +81,20 @@ func (h *half) take(p []byte) error {
 		}
 		if h.busy && h.body.over() {
 			h.busy = false
-			if h.fault != nil && h.until >= 0 {
-				h.conn.proxy.spared()
-			}
-			h.fault = nil
+			h.bodyOver()
 			h.over()
 		}
 	}
 	return nil
+}
+
+// bodyOver takes back a fault that the body was too short for, or that the client
+// did not wait for.
+func (h *half) bodyOver() {
+	if h.fault != nil && h.until >= 0 {
+		h.conn.proxy.spared()
+	}
+	h.fault = nil
 }
 
 // takeHead returns what follows the header.

@@ -214,6 +214,46 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// TestSpared: a fault that a client did not wait for happens to another request.
+func TestSpared(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-hold
+		_, _ = w.Write(sample(1000))
+	}))
+	defer server.Close()
+	p := faultproxy.New(t, server.URL, 11)
+	p.Set(always(faultproxy.CutDown))
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, "GET", p.URL(), nil)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		return errors.Join(err, resp.Body.Close())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := get(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a client that does not wait gets %v", err)
+	}
+	close(hold)
+	for end := time.Now().Add(time.Minute); p.Counts().Of[faultproxy.CutDown] == 0 && time.Now().Before(end); {
+		if err := get(t.Context()); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
+		}
+	}
+	if n := p.Counts().Of[faultproxy.CutDown]; n != 1 {
+		t.Errorf("the fault has happened %d times, want once", n)
+	}
+}
+
 // TestWrong: one byte of a body is another, and of nothing else.
 func TestWrong(t *testing.T) {
 	t.Parallel()

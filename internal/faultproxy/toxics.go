@@ -97,6 +97,16 @@ func (t *answers) NewState() any {
 func (t *answers) Pipe(stub *toxics.ToxicStub) {
 	h := stub.State.(*half)
 	h.run(stub, h.conn.replies)
+	for { // of requests for whose answers the client did not wait
+		select {
+		case x := <-h.conn.exchanges:
+			if x.kind != 0 {
+				t.proxy.spared()
+			}
+		default:
+			return
+		}
+	}
 }
 
 // downward is the way of answers.

@@ -46,6 +46,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Get", testGet},
 		{"GetFails", testGetFails},
 		{"GetDamaged", testGetDamaged},
+		{"Refused", testRefused},
 		{"List", testList},
 		{"RetryAfter", testRetryAfter},
 		{"Dead", testDead},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -71,6 +72,37 @@ func testGetDamaged(r *rig) {
 			l.Errorf("Get(%s) again: %d bytes, %v", name, len(got), err)
 		}
 	}
+}
+
+// testRefused: a refusal that breaks off on its way is still understood, or asked
+// for again.
+func testRefused(r *rig) {
+	r.each(func(r *rig, kind faultproxy.Kind) {
+		l := r.line(10, short())
+		for what, tt := range map[string]struct {
+			do   func() error
+			want error
+		}{
+			"Get of no file": {func() error {
+				_, err := l.get(l.store, "no-such-file", 0, -1)
+				return err
+			}, fs.ErrNotExist},
+			"Put if absent": {func() error {
+				_, err := l.store.Put(l.Context(), "first", bytes.NewReader(content(2)), backends.PutOptions{IfAbsent: true})
+				return err
+			}, fs.ErrExist},
+			"Delete of no file": {func() error { return l.store.Delete(l.Context(), "no-such-file") }, nil},
+		} {
+			l.proxy.Set(some(kind, times(kind), nil))
+			if err := tt.do(); !errors.Is(err, tt.want) {
+				l.Errorf("%s: error is %v, want %v", what, err, tt.want)
+			}
+		}
+		l.wantFile("first", content(1))
+		if l.proxy.Counts().Of[kind] == 0 {
+			l.Errorf("%v has not happened", kind)
+		}
+	}, downs()...)
 }
 
 // testList: a listing through a bad network is whole, and names each file once.
