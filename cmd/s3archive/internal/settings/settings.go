@@ -40,7 +40,8 @@ type Settings struct {
 	BatchRate    float64 `json:"batch_rate"`    // a batch job's tasks in a second
 }
 
-// Default is what AWS documents, with the middle of each "typically" (S3 user guide, "Understanding archive retrieval options").
+// Default has the times that AWS calls typical (S3 user guide, "Understanding archive retrieval options"). Where it says
+// "within" a time, the range begins at a half or more of it, so that the objects of one request set finish apart.
 func Default() Settings {
 	span := func(low, high time.Duration) glacier.Range { return glacier.Range{Min: low, Max: high} }
 	return Settings{
