@@ -4,7 +4,6 @@ package swift_test
 
 import (
 	"flag"
-	"net/http"
 	"testing"
 	"time"
 
@@ -64,7 +63,10 @@ func find(t *testing.T, env map[string]string) *identity.Credentials {
 
 // loggedIn is a user that has logged in once, for the work of tests around the
 // store: Keystone takes long for each login.
-type loggedIn struct{ url, token string }
+type loggedIn struct {
+	servers.Login
+	url, token string
+}
 
 // logIn logs in.
 func logIn(t *testing.T, login servers.Login) servers.Login {
@@ -73,15 +75,14 @@ func logIn(t *testing.T, login servers.Login) servers.Login {
 	if err := c.Authenticate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return loggedIn{c.StorageUrl, c.AuthToken}
+	return loggedIn{login, c.StorageUrl, c.AuthToken}
 }
 
 // Connection implements [servers.Login].
 func (l loggedIn) Connection() *ncw.Connection {
-	return &ncw.Connection{
-		StorageUrl: l.url, AuthToken: l.token, Transport: &http.Transport{DisableKeepAlives: true},
-		ConnectTimeout: time.Minute, Timeout: 2 * time.Minute,
-	}
+	c := l.Login.Connection()
+	c.StorageUrl, c.AuthToken = l.url, l.token
+	return c
 }
 
 // open opens a store that is closed when the test ends.
