@@ -85,3 +85,18 @@ func write(tb testing.TB, content string) string {
 	}
 	return path
 }
+
+// open opens a store until the test ends.
+func open(tb testing.TB, c s3.Config) *s3.Store {
+	tb.Helper()
+	s, err := s3.New(tb.Context(), c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}

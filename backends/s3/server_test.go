@@ -87,20 +87,6 @@ func (a *archive) config(bucket string) s3.Config {
 	}
 }
 
-func open(tb testing.TB, c s3.Config) *s3.Store {
-	tb.Helper()
-	s, err := s3.New(tb.Context(), c)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Errorf("Close: %v", err)
-		}
-	})
-	return s
-}
-
 // put stores an object as another program would.
 func (a *archive) put(tb testing.TB, bucket, key string, data []byte) {
 	tb.Helper()
