@@ -56,7 +56,7 @@ func TestLarge(t *testing.T) {
 			wantThaw(t, s, "large", backends.Underway)
 			wantFrozen(t, s, "large", backends.Thawing)
 			info := stat(t, s, "large")
-			if left := info.At.Sub(time.Now()); left < 59*time.Minute || left > 61*time.Minute {
+			if left := time.Until(info.At); left < 59*time.Minute || left > 61*time.Minute {
 				t.Errorf("the file is ready at %v, in %v, want in an hour", info.At, left)
 			}
 			a.Sleep(t.Context(), time.Hour)
