@@ -91,7 +91,7 @@ func TestConformance(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			t.Parallel()
 			backendtest.Run(t, backendtest.Harness{
-				Many: 1100, Large: 16 << 20,
+				Many: 1100, Large: 8 << 20,
 				Open:   func(t *testing.T) backends.Store { return p.open(t, class) },
 				Reopen: func(t *testing.T, s backends.Store) backends.Store { return p.openAt(t, p.placeOf(s), class) },
 				Remove: func(t *testing.T, s backends.Store) { p.placeOf(s).remove(t) },

@@ -51,7 +51,7 @@ func TestPutStores(t *testing.T) {
 	a.bucket(t, "bucket")
 	for _, checksum := range []string{"auto", "crc64nvme", "sha256", "md5"} {
 		for _, class := range []backends.Class{"", "STANDARD_IA", "DEEP_ARCHIVE"} {
-			for what, size := range map[string]int{"whole": 1000, "parts": 12 << 20} {
+			for what, size := range map[string]int{"whole": 1000, "parts": 6 << 20} {
 				name := fmt.Sprintf("%s-%s-%s", checksum, class, what)
 				c := a.config("bucket")
 				c.Prefix, c.Class, c.Checksum, c.MultipartAbove, c.PartSize = "p", class, checksum, 5<<20, 5<<20
@@ -182,7 +182,7 @@ func TestPutAborts(t *testing.T) {
 			c := p.config(a, "bucket")
 			c.MultipartAbove, c.PartSize = 5<<20, 5<<20
 			s := open(t, c)
-			_, err := s.Put(ctx, "file", bytes.NewReader(noise(1, 22<<20)), backends.PutOptions{})
+			_, err := s.Put(ctx, "file", bytes.NewReader(noise(1, 17<<20)), backends.PutOptions{})
 			want := fs.ErrPermission
 			if cancelled {
 				want = context.Canceled
