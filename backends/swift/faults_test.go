@@ -120,6 +120,12 @@ func TestReadDamaged(t *testing.T) {
 	if _, err := get(t, s, "file", 0, 100_000); !errors.Is(err, backends.ErrCorrupt) {
 		t.Errorf("read of all bytes as a range: %v, want ErrCorrupt", err)
 	}
+	s, w, _ = wired(t, segmenting)
+	put(t, s, "large", pattern(3*mib))
+	w.first(1, method(http.MethodGet), damage)
+	if got, err := get(t, s, "large", 0, -1); !errors.Is(err, backends.ErrCorrupt) || len(got) >= 2*mib {
+		t.Errorf("read of a damaged segment: %d bytes, %v, want ErrCorrupt after the segment", len(got), err)
+	}
 }
 
 // TestResumed: a transfer that breaks off goes on where it was, unless the file

@@ -2,24 +2,20 @@ package swift
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/network"
 )
 
 // Get implements [backends.Store]. A transfer that breaks off is gone on with
-// where it was. The checksum of a file that is read whole is checked, unless it is
-// a large object, of which the service has none.
+// where it was. The checksum of a file that is read whole is checked, and of a
+// large object those of its segments.
 func (s *Store) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
 	object, err := s.begin(ctx, name)
 	if err != nil {
@@ -36,20 +32,19 @@ func (s *Store) Get(ctx context.Context, name string, offset, length int64) (io.
 	if err != nil {
 		return nil, wrap("get", name, err)
 	}
-	r := &reader{body: body, name: name}
-	if g.whole && offset == 0 {
-		r.hash, r.want = md5.New(), g.etag
+	pieces, err := g.pieces(ctx)
+	if err != nil {
+		return nil, wrap("get", name, errors.Join(err, body.Close()))
 	}
-	return r, nil
+	return &reader{body: body, name: name, sums: newChecker(pieces)}, nil
 }
 
 // getter opens one version of an object, as often as it takes.
 type getter struct {
-	store  *Store
-	name   string // of the object
-	etag   string // of the version; "" before the first answer
-	stored time.Time
-	whole  bool // the first answer is a whole object, and etag its MD5
+	store *Store
+	name  string  // of the object
+	found *object // the version that the first answer is of
+	whole bool    // the first answer is all of it
 }
 
 // open implements [network.Opener].
@@ -112,31 +107,41 @@ func (g *getter) failed(ctx context.Context, err error) (io.ReadCloser, error) {
 
 // check compares an answer with what was asked, and with the first answer.
 func (g *getter) check(r request, resp *http.Response, offset int64) error {
-	etag, stored := strings.Trim(resp.Header.Get("Etag"), `"`), modTime(resp.Header)
-	if g.etag != "" && (etag != g.etag || !stored.Equal(g.stored)) {
+	o := g.store.describe(&place{}, g.name, resp.Header)
+	if g.found != nil && (o.etag != g.found.etag || !o.info.ModTime.Equal(g.found.info.ModTime)) {
 		return errors.New("the file was replaced while it was read")
 	}
 	if offset > 0 && resp.StatusCode != http.StatusPartialContent {
 		return fmt.Errorf("%s: the service does not send parts of files: %w", r, backends.ErrUnsupported)
 	}
-	if g.etag != "" {
+	if g.found != nil {
 		return nil
 	}
-	g.etag, g.stored = etag, stored
-	large := resp.Header.Get("X-Static-Large-Object") != "" || resp.Header.Get("X-Object-Manifest") != ""
 	size := resp.Header.Get("Content-Range")
 	size = size[strings.LastIndexByte(size, '/')+1:]
-	all := resp.StatusCode == http.StatusOK || size == strconv.FormatInt(resp.ContentLength, 10)
-	g.whole = all && !large && !md5Digest(etag).IsZero()
+	g.found = o
+	g.whole = resp.StatusCode == http.StatusOK || size == strconv.FormatInt(resp.ContentLength, 10)
 	return nil
+}
+
+// pieces returns the checksums of a file that is read whole.
+func (g *getter) pieces(ctx context.Context) ([]piece, error) {
+	switch {
+	case !g.whole:
+		return nil, nil
+	case g.found.large():
+		return g.store.pieces(ctx, g.found)
+	case md5Digest(g.found.etag).IsZero():
+		return nil, nil
+	}
+	return []piece{{g.found.etag, -1}}, nil
 }
 
 // reader is the body of a Get.
 type reader struct {
 	body io.ReadCloser
 	name string
-	hash hash.Hash // nil when there is nothing to compare with
-	want string
+	sums *checker
 	err  error
 }
 
@@ -145,12 +150,11 @@ func (r *reader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	n, err := r.body.Read(p)
-	if r.hash != nil {
-		r.hash.Write(p[:n])
-	}
-	if err == io.EOF && r.hash != nil {
-		if sum := hex.EncodeToString(r.hash.Sum(nil)); !strings.EqualFold(sum, r.want) {
-			err = fmt.Errorf("received bytes have MD5 %s, the file has %s: %w", sum, r.want, backends.ErrCorrupt)
+	if _, wrong := r.sums.Write(p[:n]); wrong != nil {
+		err = wrong
+	} else if err == io.EOF {
+		if wrong := r.sums.end(); wrong != nil {
+			err = wrong
 		}
 	}
 	if err != nil && err != io.EOF {

@@ -290,11 +290,11 @@ func TestForeignLarge(t *testing.T) {
 	s, w, c := wired(t, nil)
 	conn := servers.Swift(t).V1.Connection()
 	c.Make("_segments", "PCS")
-	data := pattern(10_000)
+	data := pattern(100_000)
 	dlo := func(name, prefix string) {
 		for i := range 10 {
 			segment := fmt.Sprintf("%s%08d", prefix, i)
-			if _, err := conn.ObjectPut(t.Context(), c.Name+"_segments", segment, bytes.NewReader(data[i*1000:(i+1)*1000]), false, "", "", nil); err != nil {
+			if _, err := conn.ObjectPut(t.Context(), c.Name+"_segments", segment, bytes.NewReader(data[i*10_000:(i+1)*10_000]), false, "", "", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -320,8 +320,12 @@ func TestForeignLarge(t *testing.T) {
 		}
 		return len(sizes) == 3 && sizes["shared"] > 0
 	})
-	if sizes["dlo name"] != 10_000 || sizes["shared"] != 10_000 || sizes["empty"] != 0 {
+	if sizes["dlo name"] != 100_000 || sizes["shared"] != 100_000 || sizes["empty"] != 0 {
 		t.Errorf("sizes in the listing are %v", sizes)
+	}
+	w.first(1, method(http.MethodGet), damage)
+	if _, err := get(t, s, "shared", 0, -1); !errors.Is(err, backends.ErrCorrupt) {
+		t.Errorf("read of a damaged segment: %v, want ErrCorrupt", err)
 	}
 	for _, name := range []string{"dlo name", "shared"} {
 		if err := s.Delete(t.Context(), name); err != nil {
