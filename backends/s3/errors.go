@@ -115,8 +115,8 @@ func translate(op string, err error) error {
 	}
 	if refused {
 		e.code, e.message = api.ErrorCode(), api.ErrorMessage()
-	} else if e.status < 400 {
-		return broken(op, err) // an answer that could not be read
+	} else if e.status < 400 || network.Transient(err) {
+		return broken(op, err) // an answer that could not be read, or not to its end
 	} else {
 		e.code = http.StatusText(e.status)
 	}

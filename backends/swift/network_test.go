@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/network"
@@ -21,7 +22,7 @@ func TestNetwork(t *testing.T) {
 	server := servers.Swift(t)
 	container := server.NewContainer(t, server.V1, server.HotPolicy)
 	var places atomic.Int32
-	faulttest.Run(t, func(t *testing.T) faulttest.Place {
+	place := func(t *testing.T) faulttest.Place {
 		prefix := fmt.Sprint("place-", places.Add(1))
 		return faulttest.Place{
 			URL: server.URL,
@@ -30,7 +31,7 @@ func TestNetwork(t *testing.T) {
 				login.AuthURL = url + "/auth/v1.0"
 				s, err := swift.New(swift.Config{
 					Container: container.Name, Prefix: prefix, Credentials: credentials(t, login), Waits: w,
-					SegmentAbove: 4 << 20, SegmentSize: 3 << 20,
+					SegmentAbove: 3 << 19, SegmentSize: 1 << 20,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -38,5 +39,6 @@ func TestNetwork(t *testing.T) {
 				return s
 			},
 		}
-	})
+	}
+	faulttest.Run(t, faulttest.Harness{Place: place, Read: 4 * time.Second, Parts: 5 << 19, AtOnce: 3})
 }

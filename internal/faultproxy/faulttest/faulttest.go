@@ -5,7 +5,10 @@
 // Run is called from the tests of each store that has a network between itself and
 // its service, with a real server:
 //
-//	faulttest.Run(t, func(t *testing.T) faulttest.Place { return placeOn(t, server) })
+//	faulttest.Run(t, faulttest.Harness{
+//		Place: func(t *testing.T) faulttest.Place { return placeOn(t, server) },
+//		...
+//	})
 package faulttest
 
 import (
@@ -14,27 +17,42 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/backends/network"
 	"github.com/isotherm-backup/isotherm/internal/faultproxy"
 )
 
+// A Harness gives the suite its places, and says what the server can bear. All
+// fields are required.
+type Harness struct {
+	Place func(t *testing.T) Place
+	// Read is how long the server may take to answer when the machine is busy. The
+	// suite waits for it some dozens of times.
+	Read time.Duration
+	// Parts is the size in bytes of a file that is sent in parts, where the store
+	// can; files of little more than 1 MiB must be sent whole.
+	Parts int
+	// AtOnce is how many faults are tried at once, in each of the parts of the
+	// suite that run at once.
+	AtOnce int
+}
+
 // A Place is an empty place on a real server.
 type Place struct {
 	// URL is the server's, on loopback.
 	URL string
-	// Open opens a store of the place by the URL of the server or of a proxy. It
-	// must send files of 6 MiB in parts, if it can, and those of 1 MiB whole. The
+	// Open opens a store of the place by the URL of the server or of a proxy. The
 	// suite closes it.
 	Open func(t *testing.T, url string, w network.Waits) backends.Store
 }
 
-// Run checks stores. It takes many places, some of them at once.
-func Run(t *testing.T, place func(t *testing.T) Place) {
+// Run checks stores. It takes many places.
+func Run(t *testing.T, h Harness) {
 	for _, group := range []struct {
 		name string
 		test func(*rig)
@@ -54,7 +72,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
-			group.test(&rig{T: t, place: place})
+			group.test(&rig{t, h})
 		})
 	}
 }
@@ -62,46 +80,57 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 // rig is one part of the suite.
 type rig struct {
 	*testing.T
-	place func(t *testing.T) Place
+	Harness
 }
 
-// each runs a test for each kind of fault, all at once whatever -parallel says:
-// they mostly wait.
+// each runs a test for each kind of fault, several at once whatever -parallel
+// says: they mostly wait.
 func (r *rig) each(test func(*rig, faultproxy.Kind), kinds ...faultproxy.Kind) {
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(r.AtOnce)
 	for _, kind := range kinds {
-		group.Go(func() {
-			r.Run(kind.String(), func(t *testing.T) { test(&rig{T: t, place: r.place}, kind) })
+		group.Go(func() error {
+			r.Run(kind.String(), func(t *testing.T) { test(&rig{t, r.Harness}, kind) })
+			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait() // there are none
 }
 
 // patient waits are for what is not under test, and for slow machines.
-func patient() network.Waits {
+func (r *rig) patient() network.Waits {
 	return network.Waits{Connect: time.Minute, Read: 2 * time.Minute, Retry: network.Retry{Deadline: 5 * time.Minute}}
 }
 
 // short waits notice soon what stands still, and do not give up. On a slow machine
 // they also give up what was only slow; then it is repeated.
-func short() network.Waits {
-	w := patient()
-	w.Read, w.Retry.First, w.Retry.Max = 2*time.Second, 20*time.Millisecond, time.Second
+func (r *rig) short() network.Waits {
+	w := r.patient()
+	w.Read, w.Retry.First, w.Retry.Max = r.Read, 20*time.Millisecond, r.Read
 	return w
 }
 
 // impatient waits give up soon.
-func impatient() network.Waits {
-	w := short()
-	w.Read, w.Retry.Deadline = 500*time.Millisecond, time.Second
+func (r *rig) impatient() network.Waits {
+	w := r.short()
+	w.Retry.Deadline = time.Second
 	return w
+}
+
+// slow are the faults that are noticed only after the time that a transfer may
+// stand still.
+func slow(kind faultproxy.Kind) bool {
+	switch kind {
+	case faultproxy.Silent, faultproxy.StallUp, faultproxy.StallDown, faultproxy.DripUp, faultproxy.DripDown:
+		return true
+	}
+	return false
 }
 
 // times is how often a fault happens in a row: once where each costs the time
 // until it is noticed.
 func times(kind faultproxy.Kind) int {
-	switch kind {
-	case faultproxy.Silent, faultproxy.StallUp, faultproxy.StallDown, faultproxy.DripUp, faultproxy.DripDown:
+	if slow(kind) {
 		return 1
 	}
 	return 2
@@ -118,7 +147,7 @@ type line struct {
 
 func (r *rig) line(seed uint64, w network.Waits) *line {
 	r.Helper()
-	place := r.place(r.T)
+	place := r.Place(r.T)
 	l := &line{rig: r, proxy: faultproxy.New(r, place.URL, seed)}
 	l.open = func(url string, w network.Waits) backends.Store {
 		s := place.Open(r.T, url, w)
@@ -129,7 +158,7 @@ func (r *rig) line(seed uint64, w network.Waits) *line {
 		})
 		return s
 	}
-	l.store, l.direct = l.open(l.proxy.URL(), w), l.open(place.URL, patient())
+	l.store, l.direct = l.open(l.proxy.URL(), w), l.open(place.URL, r.patient())
 	// Logins and the like are made now, so that faults meet what they are meant for.
 	l.wantSoon("Put", func() error {
 		_, err := l.store.Put(l.Context(), "first", bytes.NewReader(content(1)), backends.PutOptions{})
@@ -142,7 +171,7 @@ func (r *rig) line(seed uint64, w network.Waits) *line {
 // a slow machine, even if all is well.
 func (r *rig) wantSoon(what string, do func() error) {
 	r.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(5 * time.Minute); ; {
 		err := do()
 		if err == nil {
 			return
@@ -150,12 +179,13 @@ func (r *rig) wantSoon(what string, do func() error) {
 		if !errors.Is(err, backends.ErrTransient) || time.Now().After(end) {
 			r.Fatalf("%s, although all is well: %v", what, err)
 		}
+		time.Sleep(time.Second) // between two looks at a busy server
 	}
 }
 
 // sizes of files: a small one, one that leaves memory, one in parts.
-func sizes() map[string]int {
-	return map[string]int{"small": 1 << 10, "whole": 1 << 20, "parts": 6 << 20}
+func (r *rig) sizes() map[string]int {
+	return map[string]int{"small": 1 << 10, "whole": 1<<20 + 1, "parts": r.Parts}
 }
 
 // content returns n bytes that differ everywhere.

@@ -20,8 +20,8 @@ func ups() []faultproxy.Kind {
 // testPut: faults, and the file is stored as it should be.
 func testPut(r *rig) {
 	r.each(func(r *rig, kind faultproxy.Kind) {
-		l := r.line(uint64(kind), short())
-		for name, size := range sizes() {
+		l := r.line(uint64(kind), r.short())
+		for name, size := range r.sizes() {
 			before := l.proxy.Counts()
 			l.proxy.Set(some(kind, times(kind), about(name, "")))
 			l.put(l.store, name, content(size))
@@ -34,8 +34,8 @@ func testPut(r *rig) {
 // testPutFails: a put that is given up leaves nothing that is not whole.
 func testPutFails(r *rig) {
 	r.each(func(r *rig, kind faultproxy.Kind) {
-		for name, size := range sizes() {
-			l := r.line(uint64(kind), impatient())
+		for name, size := range r.sizes() {
+			l := r.line(uint64(kind), r.impatient())
 			f := all(kind)
 			f.Only = about(name, "")
 			l.proxy.Set(f)
@@ -57,8 +57,8 @@ func testPutFails(r *rig) {
 // when the answer to its first attempt was lost.
 func testPutRepeated(r *rig) {
 	r.each(func(r *rig, kind faultproxy.Kind) {
-		l := r.line(3, short())
-		for name, size := range sizes() {
+		l := r.line(3, r.short())
+		for name, size := range r.sizes() {
 			before := l.proxy.Counts()
 			l.proxy.Set(some(kind, times(kind), about(name, "")))
 			opts := backends.PutOptions{Size: int64(size), IfAbsent: true}
@@ -78,8 +78,8 @@ func testPutRepeated(r *rig) {
 // testPutDamaged: bytes that change on their way to the service are noticed there,
 // and sent again. When they always change, nothing is stored.
 func testPutDamaged(r *rig) {
-	l := r.line(4, short())
-	for name, size := range sizes() {
+	l := r.line(4, r.short())
+	for name, size := range r.sizes() {
 		before := l.proxy.Counts()
 		l.proxy.Set(some(faultproxy.WrongUp, 1, about(name, http.MethodPut)))
 		l.put(l.store, name, content(size))
@@ -89,7 +89,7 @@ func testPutDamaged(r *rig) {
 		f, name := all(faultproxy.WrongUp), "always-"+name
 		f.Only = about(name, "")
 		l.proxy.Set(f)
-		given := l.open(l.proxy.URL(), impatient())
+		given := l.open(l.proxy.URL(), r.impatient())
 		if info, err := given.Put(l.Context(), name, bytes.NewReader(content(size)), backends.PutOptions{}); err == nil {
 			l.Errorf("Put(%s) of bytes that always change succeeds: %+v", name, info)
 		}
