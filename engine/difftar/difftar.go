@@ -1,4 +1,4 @@
-// Package difftar reads the tar streams inside duplicity's volumes.
+// Package difftar reads and writes the tar streams inside duplicity's volumes.
 //
 // A set's volumes, one after the other, hold a member for every path that the set
 // touched, in the order of package index: metadata, and for a regular file its

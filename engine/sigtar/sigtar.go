@@ -1,4 +1,4 @@
-// Package sigtar reads duplicity's signature archives.
+// Package sigtar reads and writes duplicity's signature archives.
 //
 // A signature archive is a tar stream with an entry for every path that its set
 // touched, in the order of package index: metadata, and for a regular file the
@@ -48,10 +48,11 @@ func (r *Reader) Next() (*index.Entry, error) {
 	return &r.entry, nil
 }
 
-var (
-	signature = []byte("signature/")
-	snapshot  = []byte("snapshot/")
-	deleted   = []byte("deleted/")
+// Prefixes of members' names.
+const (
+	signature = "signature/"
+	snapshot  = "snapshot/"
+	deleted   = "deleted/"
 )
 
 func (r *Reader) next() error {
@@ -60,13 +61,13 @@ func (r *Reader) next() error {
 	if err != nil {
 		return err
 	}
-	rest, isSignature := bytes.CutPrefix(name, signature)
+	rest, isSignature := bytes.CutPrefix(name, []byte(signature))
 	isSnapshot, isDeleted := false, false
 	if !isSignature {
-		rest, isSnapshot = bytes.CutPrefix(name, snapshot)
+		rest, isSnapshot = bytes.CutPrefix(name, []byte(snapshot))
 	}
 	if !isSignature && !isSnapshot {
-		rest, isDeleted = bytes.CutPrefix(name, deleted)
+		rest, isDeleted = bytes.CutPrefix(name, []byte(deleted))
 	}
 	switch {
 	case !isSignature && !isSnapshot && !isDeleted:

@@ -1,10 +1,11 @@
-// Package tarhdr reads the tar streams of signature archives and volumes.
+// Package tarhdr reads and writes the tar streams of signature archives and volumes.
 //
 // Both are written by Python's tarfile, in PAX format or, by old Pythons, in GNU
 // format (archive format, section 4.2). The standard archive/tar can't be used:
 // it wants two zero blocks at the end, where a volume inside OpenPGP may have a
 // single one followed by garbage (section 4.4). A Reader ends the archive at the
-// first zero block, or where the stream ends at the place of a header.
+// first zero block, or where the stream ends at the place of a header. What is
+// written is what Python writes in PAX format, byte for byte; archive/tar differs.
 package tarhdr
 
 import (
