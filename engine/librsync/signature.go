@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 )
 
@@ -84,29 +85,86 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 // Signature writes the signature of what r holds, in duplicity's format: MD4, of
 // which StrongLength bytes are kept. See BlockLength.
 func Signature(w io.Writer, r io.Reader, blockLength int) error {
-	bw := bufio.NewWriter(w)
-	record := binary.BigEndian.AppendUint32(nil, uint32(MD4))
-	record = binary.BigEndian.AppendUint32(record, uint32(blockLength))
-	record = binary.BigEndian.AppendUint32(record, StrongLength)
-	block := make([]byte, blockLength)
-	strong := MD4.newStrong()
-	var sum []byte
-	for {
-		if _, err := bw.Write(record); err != nil {
-			return err
-		}
-		n, err := fill(r, block)
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if n == 0 {
-			return bw.Flush()
-		}
-		strong.Reset()
-		strong.Write(block[:n])
-		sum = strong.Sum(sum[:0])
-		weak := newRollsum(block[:n])
-		record = binary.BigEndian.AppendUint32(record[:0], weak.digest())
-		record = append(record, sum[:StrongLength]...)
+	s := NewSigner(w, blockLength)
+	if _, err := io.Copy(s, r); err != nil {
+		return err
 	}
+	return s.Close()
+}
+
+// A Signer writes the signature of what is written to it, in duplicity's format.
+type Signer struct {
+	w      *bufio.Writer
+	block  int
+	begun  []byte // of a block that is not whole yet
+	strong hash.Hash
+	sum    []byte
+	record []byte
+	err    error
+}
+
+// NewSigner returns a Signer; see BlockLength.
+func NewSigner(w io.Writer, blockLength int) *Signer {
+	s := &Signer{strong: MD4.newStrong(), begun: make([]byte, 0, blockLength)}
+	s.Reset(w, blockLength)
+	return s
+}
+
+// Reset begins another signature.
+func (s *Signer) Reset(w io.Writer, blockLength int) {
+	if s.w == nil {
+		s.w = bufio.NewWriter(w)
+	} else {
+		s.w.Reset(w)
+	}
+	s.block, s.begun = blockLength, s.begun[:0]
+	record := binary.BigEndian.AppendUint32(s.record[:0], uint32(MD4))
+	record = binary.BigEndian.AppendUint32(record, uint32(blockLength))
+	s.record = binary.BigEndian.AppendUint32(record, StrongLength)
+	_, s.err = s.w.Write(s.record)
+}
+
+// Write implements io.Writer. Its errors are those of the underlying writer.
+func (s *Signer) Write(p []byte) (int, error) {
+	n := len(p)
+	if len(s.begun) > 0 {
+		k := min(s.block-len(s.begun), len(p))
+		s.begun, p = append(s.begun, p[:k]...), p[k:]
+		if len(s.begun) < s.block {
+			return n, s.err
+		}
+		s.add(s.begun)
+		s.begun = s.begun[:0]
+	}
+	for len(p) >= s.block {
+		s.add(p[:s.block])
+		p = p[s.block:]
+	}
+	s.begun = append(s.begun, p...)
+	return n, s.err
+}
+
+// add writes the sums of one block.
+func (s *Signer) add(block []byte) {
+	s.strong.Reset()
+	s.strong.Write(block)
+	s.sum = s.strong.Sum(s.sum[:0])
+	weak := newRollsum(block)
+	s.record = binary.BigEndian.AppendUint32(s.record[:0], weak.digest())
+	s.record = append(s.record, s.sum[:StrongLength]...)
+	if _, err := s.w.Write(s.record); err != nil {
+		s.err = err
+	}
+}
+
+// Close writes what is left. It does not close the underlying writer.
+func (s *Signer) Close() error {
+	if len(s.begun) > 0 {
+		s.add(s.begun)
+		s.begun = s.begun[:0]
+	}
+	if s.err != nil {
+		return s.err
+	}
+	return s.w.Flush()
 }
