@@ -52,6 +52,7 @@ var (
 	_ backends.Store   = (*metered)(nil)
 	_ backends.Clocked = (*metered)(nil)
 
+	_ backends.Conditional = (*metered)(nil)
 	_ backends.BatchThawer = meteredThawer{}
 )
 
@@ -190,6 +191,9 @@ func (m *metered) Close() error { return m.wrap(m.inner.Close()) }
 
 // Clock returns the store's clock.
 func (m *metered) Clock() backends.Clock { return backends.ClockOf(m.inner) }
+
+// Conditional returns what the store says.
+func (m *metered) Conditional() bool { return backends.IsConditional(m.inner) }
 
 // Thaw counts one request of that speed.
 func (m meteredThawer) Thaw(ctx context.Context, name string, req backends.ThawRequest) (backends.ThawOutcome, error) {

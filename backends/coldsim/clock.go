@@ -52,6 +52,9 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	return backends.RealClock{}.Sleep(ctx, (d+speedup-1)/speedup)
 }
 
+// Speed is how many times as fast as real time the clock runs now.
+func (c *clock) Speed() float64 { return float64(c.Segments[len(c.Segments)-1].Speedup) }
+
 // at returns what the clock said, or will say, at the real time t.
 func (c *clock) at(t time.Time) time.Time {
 	for i := len(c.Segments) - 1; i >= 0; i-- {
