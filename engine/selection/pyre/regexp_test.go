@@ -221,11 +221,7 @@ func TestCategories(t *testing.T) {
 				t.Errorf("Fold(%U) lacks %U", c, []rune(v)[0])
 			}
 		}
-		n := 0
-		for _, r := range set.ranges {
-			n += int(r.Hi - r.Lo + 1)
-		}
-		if n != len(want) {
+		if set.Len() != len(want) {
 			t.Errorf("Fold(%U) = %U, want %q", c, set.ranges, want)
 		}
 	}

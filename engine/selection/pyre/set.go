@@ -61,12 +61,21 @@ func (s *Set) Negate() *Set {
 	return NewSet(out...)
 }
 
+// Len is the number of characters in the set.
+func (s *Set) Len() int {
+	n := 0
+	for _, r := range s.ranges {
+		n += int(r.Hi-r.Lo) + 1
+	}
+	return n
+}
+
 // single returns the only character of the set.
 func (s *Set) single() (rune, bool) {
-	if len(s.ranges) == 1 && s.ranges[0].Lo == s.ranges[0].Hi {
-		return s.ranges[0].Lo, true
+	if s.Len() != 1 {
+		return 0, false
 	}
-	return 0, false
+	return s.ranges[0].Lo, true
 }
 
 // A category is one of \d, \s and \w.
@@ -122,3 +131,6 @@ func tableRanges(tables ...*unicode.RangeTable) []Range {
 	}
 	return out
 }
+
+// IsSpace reports whether Python's str.isspace holds for a character.
+func IsSpace(c rune) bool { return categories()['s'].set.Has(c) }
