@@ -76,34 +76,17 @@ type gpgRun struct {
 }
 
 func (g *gpgRun) start(p *program) error {
-	args := []string{"--batch", "--no-tty", "--status-fd", statusFD}
-	if p.home != "" {
-		args = append(args, "--homedir", p.home)
-	}
-	statusR, statusW, err := os.Pipe()
+	cmd, statusR, files, err := p.command(g.ctx, "--decrypt")
 	if err != nil {
 		return err
 	}
-	files := []*os.File{statusW}
-	if p.passphrase != "" {
-		args = append(args, "--pinentry-mode", "loopback", "--passphrase-fd", passphraseFD)
-		f, err := passphrasePipe(p.passphrase)
-		if err != nil {
-			return errors.Join(err, statusR.Close(), statusW.Close())
-		}
-		files = append(files, f)
-	}
-	g.cmd = exec.CommandContext(g.ctx, p.path, append(args, "--decrypt")...)
-	g.cmd.Env = append(os.Environ(), "LC_ALL=C")
-	g.cmd.Stdin, g.cmd.Stderr, g.cmd.ExtraFiles = g.src, &g.stderr, files
+	g.cmd = cmd
+	g.cmd.Stdin, g.cmd.Stderr = g.src, &g.stderr
 	g.cmd.WaitDelay = killDelay
 	if g.stdout, err = g.cmd.StdoutPipe(); err == nil {
 		err = g.cmd.Start()
 	}
-	for _, f := range files {
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
+	if err = closeAll(err, files); err != nil {
 		return errors.Join(err, statusR.Close())
 	}
 	// It ends when gpg, which alone has the other end now, does.
@@ -113,6 +96,41 @@ func (g *gpgRun) start(p *program) error {
 		g.status.read(statusR)
 	}()
 	return nil
+}
+
+// command prepares gpg to be started with arguments. It will write what it has to
+// say to programs into status; files are those that it inherits, to be closed once
+// it has started.
+func (p *program) command(ctx context.Context, args ...string) (cmd *exec.Cmd, status *os.File, files []*os.File, err error) {
+	options := []string{"--batch", "--no-tty", "--status-fd", statusFD}
+	if p.home != "" {
+		options = append(options, "--homedir", p.home)
+	}
+	status, statusW, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	files = []*os.File{statusW}
+	if p.passphrase != "" {
+		options = append(options, "--pinentry-mode", "loopback", "--passphrase-fd", passphraseFD)
+		f, err := passphrasePipe(p.passphrase)
+		if err != nil {
+			return nil, nil, nil, errors.Join(err, status.Close(), statusW.Close())
+		}
+		files = append(files, f)
+	}
+	cmd = exec.CommandContext(ctx, p.path, append(options, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.ExtraFiles = files
+	return cmd, status, files, nil
+}
+
+// closeAll closes files, and adds what goes wrong with that to an error.
+func closeAll(err error, files []*os.File) error {
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // passphrasePipe returns a pipe that holds a line with the passphrase, which is

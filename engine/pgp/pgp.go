@@ -1,4 +1,4 @@
-// Package pgp decrypts the OpenPGP messages that duplicity keeps on a store.
+// Package pgp reads and makes the OpenPGP messages that duplicity keeps on a store.
 //
 // A message is encrypted with a passphrase or to keys, may be signed, and is
 // nearly always compressed inside (archive format, section 8). It is decrypted by
@@ -9,6 +9,11 @@
 // check and the signatures come last, and take the place of io.EOF if they fail.
 // Messages without a modification check are refused; duplicity tells gpg to
 // ignore it, this package never does.
+//
+// Messages are made by a Sealer, in the forms that gpg 2.2 reads: whole ones, or
+// layer by layer for who compresses them in a way of their own. What is written is
+// binary, protected by a modification check, and names no file and no time but
+// that of its signature.
 package pgp
 
 import (
