@@ -104,7 +104,7 @@ func (p *Policy) onlyVolumes(prefix string) bool {
 	if p.Prefixes.Volume == "" {
 		return false
 	}
-	for _, hot := range []string{p.Prefixes.All + p.Prefixes.Manifest + "d", p.Prefixes.All + p.Prefixes.Signature + "d", OwnPrefix} {
+	for _, hot := range []string{p.Prefixes.All + p.Prefixes.Manifest + "d", p.Prefixes.All + p.Prefixes.Signature + "d", p.Prefixes.All + OwnPrefix, OwnPrefix} {
 		if strings.HasPrefix(hot, prefix) {
 			return false
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 )
 
-// OwnPrefix begins the names of Isotherm's own files in the stores. They go
-// where the defaults send what is none of duplicity's files, whatever the
-// written routes say: they must always be readable.
+// OwnPrefix begins the names of Isotherm's own files in the stores, that of an
+// index after Prefixes.All. They go where the defaults send what is none of
+// duplicity's files, whatever the written routes say: they must always be readable.
 const OwnPrefix = "isotherm-"
 
 // Decision says where a file goes, and why.
@@ -78,7 +78,8 @@ type facts struct {
 func (p *Policy) factsOf(name string, size int64, at time.Time) facts {
 	f := facts{name: name, size: size}
 	if n, ok := p.parse(name); ok {
-		f.kind, f.dated, f.age = n.Kind, true, at.Sub(n.End)
+		// An index is as good as a manifest, whatever routes there are.
+		f.kind, f.dated, f.age, f.own = n.Kind, true, at.Sub(n.End), n.Index
 	} else {
 		// The same text may be somebody's --file-prefix.
 		f.own = strings.HasPrefix(name, OwnPrefix)

@@ -78,6 +78,8 @@ func TestRoute(t *testing.T) {
 		{"glob", "", "  - {glob: '*.vol[0-9]*.{gpg,gz}', tier: cold}\n  - {tier: hot}", volumeName, 1, 0, dupname.Volume, "cold"},
 		{"own file", "", usual, OwnPrefix + "job-1.json", 1, 0, dupname.Other, "hot"},
 		{"own file that a route describes", "", "  - {prefix: isotherm-, tier: cold}\n  - {tier: hot}", OwnPrefix + "job-1.json", 1, 0, dupname.Other, "hot"},
+		{"index of a set", "", usual, "isotherm-index.20240101T000000Z.gpg", 1 << 30, 99 * day, dupname.Other, "hot"},
+		{"index with its prefix", "prefixes: {all: v_}", "  - {prefix: v_isotherm-, tier: cold}\n  - {tier: hot}", "v_isotherm-index.20240101T000000Z.gpg", 1 << 30, 99 * day, dupname.Other, "hot"},
 		{"own prefix as duplicity's", "", usual, OwnPrefix + volumeName, 1 << 30, 99 * day, dupname.Volume, "cold"},
 		{"other kinds by name", "", "  - {kinds: [other], tier: cold}\n  - {tier: hot}", "letter", 1, 0, dupname.Other, "cold"},
 		{"mirror of hot and cold", "", "  - {tier: both}", manifestName, 1, 0, dupname.Manifest, "both"},

@@ -154,6 +154,58 @@ func TestAgainstDuplicity(t *testing.T) {
 	}
 }
 
+// indexScript lets real duplicity read names: it prints how many it has taken for
+// its own, and which.
+const indexScript = `
+import json, sys
+import duplicity.file_naming as naming
+from duplicity import config
+taken = []
+for prefix, kind, name in json.load(sys.stdin):
+    config.file_prefix = prefix.encode()
+    config.file_prefix_archive = config.file_prefix_manifest = config.file_prefix_signature = kind.encode()
+    naming.prepare_regex(force=True)
+    if naming.parse(name.encode()) is not None:
+        taken.append(name)
+print(json.dumps(taken))
+`
+
+// TestDuplicityPassesOverIndexes: whatever prefixes it was given, duplicity does not
+// take an index for one of its own files.
+func TestDuplicityPassesOverIndexes(t *testing.T) {
+	t.Parallel()
+	var names [][3]string
+	for _, prefix := range []string{"", "x_", "a.b-", "isotherm-", "duplicity-", "d"} {
+		for _, kind := range []string{"", "hot_", "isotherm-"} {
+			for _, n := range []Name{
+				{Index: true, Type: Full, End: jan1}, {Index: true, Type: Incremental, Start: jan1, End: jan2},
+			} {
+				for _, change := range []func(n *Name){
+					func(*Name) {}, func(n *Name) { n.Compressed = true }, func(n *Name) { n.Encrypted = true }, func(n *Name) { n.Partial = true },
+				} {
+					n := n
+					n.Prefix = prefix
+					change(&n)
+					names = append(names, [3]string{prefix, kind, n.String()})
+				}
+			}
+		}
+	}
+	in, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), duplicityPython(t), "-c", indexScript)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("run duplicity's file_naming: %v", err)
+	}
+	if got := strings.TrimSpace(string(out)); got != "[]" {
+		t.Errorf("duplicity takes for its own: %s", got)
+	}
+}
+
 // refusedByBug reports whether a name is right although the duplicity under
 // test refuses it: statistics came with 3.0, and colons may be replaced only
 // if it was told so.

@@ -1,4 +1,5 @@
-// Package dupname parses and writes duplicity's file names.
+// Package dupname parses and writes duplicity's file names, and that of the index
+// which Isotherm puts beside them.
 //
 // It is the only parser of that grammar: package policy asks it for a file's
 // kind, package engine for its set and volume. The grammar is section 1 of the
@@ -57,7 +58,13 @@ type Name struct {
 	Companion string
 	// Stats marks a .jsonstat file: Kind is Other, the set is known.
 	Stats bool
+	// Index marks Isotherm's own index of a set, isotherm-index.*, which duplicity
+	// passes over: Kind is Other, the set is known, and the form is long.
+	Index bool
 }
+
+// IndexHead begins the names of indexes, after Prefixes.All.
+const IndexHead = "isotherm-index."
 
 // Prefixes are duplicity's --file-prefix options. They are literal text.
 type Prefixes struct {

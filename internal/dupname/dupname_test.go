@@ -44,6 +44,11 @@ func TestParse(t *testing.T) {
 		{"duplicity-full.20240101T000000Z.jsonstat.gz", Name{Stats: true, Type: Full, End: jan1, Form: Long, Compressed: true}},
 		{"duplicity-inc.20240101T000000Z.to.20240102T000000Z.jsonstat.gpg", Name{Stats: true, Type: Incremental, Start: jan1, End: jan2, Form: Long, Encrypted: true}},
 
+		{"isotherm-index.20240101T000000Z.gz", Name{Index: true, Type: Full, End: jan1, Form: Long, Compressed: true}},
+		{"isotherm-index.20240101T000000Z", Name{Index: true, Type: Full, End: jan1, Form: Long}},
+		{"isotherm-index.20240101T000000Z.to.20240102T000000Z.gpg", Name{Index: true, Type: Incremental, Start: jan1, End: jan2, Form: Long, Encrypted: true}},
+		{"isotherm-index.20240101T000000Z.to.20240102T000000Z.gpg.par2", Name{Index: true, Type: Incremental, Start: jan1, End: jan2, Form: Long, Encrypted: true, Companion: ".par2"}},
+
 		{"df.s6k2o0.1.dt.z", with(volume, func(n *Name) { n.Form = Short })},
 		{"df.s6k2o0.m.dt", with(volume, func(n *Name) { n.Form, n.Volume, n.Compressed = Short, 22, false })},
 		{"df.s6k2o0.1.dt.z.vol0+1.par2", with(volume, func(n *Name) { n.Form, n.Companion = Short, ".vol0+1.par2" })},
@@ -108,6 +113,15 @@ func TestParseRefuses(t *testing.T) {
 		"duplicity-full.19000101T000000Z.manifest",
 		"duplicity-full.21000101T000000Z.manifest",
 		"duplicity-full.2024-01-01T00:00:00.manifest",
+		"isotherm-index",
+		"isotherm-index.",
+		"isotherm-index.20240101T000000Z.to.gz",
+		"isotherm-index.20240101T000000Z.to.20240102T000000Z.z",
+		"isotherm-index.20240101T000000Z.sigtar.gz",
+		"isotherm-index.2024-01-01T00:00:00Z.gz",
+		"isotherm-index.1704067200.gz",
+		"isotherm-index.s6k2o0.z",
+		"isotherm-job-20240101T000000Z.gz",
 		"duplicity-full.2024-01-01T00:00_00Z.manifest",
 		"duplicity-full.2024-01-01T00:00:00+02_00.manifest",
 		"duplicity-full.0.manifest",
@@ -143,6 +157,7 @@ func TestPrefixes(t *testing.T) {
 		manifest  = "duplicity-full.20240101T000000Z.manifest"
 		signature = "duplicity-full-signatures.20240101T000000Z.sigtar.gz"
 		stats     = "duplicity-full.20240101T000000Z.jsonstat.gz"
+		index     = "isotherm-index.20240101T000000Z.gpg"
 	)
 	tests := []struct {
 		name string
@@ -153,6 +168,9 @@ func TestPrefixes(t *testing.T) {
 		{"a.b_hot_" + manifest, Manifest, true},
 		{"a.b_hot_" + signature, Signature, true},
 		{"a.b_s-" + stats, Other, true},
+		{"a.b_" + index, Other, true},
+		{"a.b_hot_" + index, Other, false},
+		{index, Other, false},
 		{"a.b_cold_df.s6k2o0.1.dt.z", Volume, true},
 		{"a.b_hot_df.s6k2o0.m", Manifest, true},
 		{"a.b_hot_" + volume, Other, false},
@@ -259,7 +277,13 @@ func drawName(t *rapid.T) Name {
 		Companion: rapid.SampledFrom([]string{"", "", "", ".par2", ".vol000+200.par2", ".vol1+2.par2"}).
 			Draw(t, "companion"),
 	}
-	n.Stats = n.Kind == Other
+	if n.Kind == Other {
+		n.Index = rapid.Bool().Draw(t, "index")
+		n.Stats = !n.Index
+	}
+	if n.Index {
+		n.Form = Long
+	}
 	if n.Type == Incremental {
 		n.Start = at("start")
 	}
@@ -291,6 +315,9 @@ func TestRoundTrip(t *testing.T) {
 			Stats:     rapid.StringMatching(`[a-z._-]*`).Draw(t, "stats prefix"),
 		}
 		n.Prefix = p.All + map[Kind]string{Volume: p.Volume, Manifest: p.Manifest, Signature: p.Signature, Other: p.Stats}[n.Kind]
+		if n.Index {
+			n.Prefix = p.All
+		}
 		if got, ok := p.Parse(n.String()); !ok || got != n {
 			t.Fatalf("%+v.Parse(%q) = %+v, %t; want %+v", p, n.String(), got, ok, n)
 		}
@@ -308,6 +335,7 @@ func FuzzParse(f *testing.F) {
 		"duplicity-full.20240101T000000Z.vol1.difftar.gz",
 		"p_duplicity-inc.20240101T000000Z.to.20240102T000000Z.manifest.gpg",
 		"duplicity-new-signatures.2024-01-01T00_00_00+02_00.to.1704153600.sigtar.part.gz.vol0+1.par2",
+		"isotherm-index.20240101T000000Z.gz", "p_isotherm-index.20240101T000000Z.to.20240102T000000Z.gpg",
 		"df.s6k2o0.1.dt.z", "dist.s6k2o0.to.s6lxc0.jst.g", "duplicity-full.20240231T000061Z.jsonstat",
 	} {
 		f.Add(name, "p_")
@@ -324,7 +352,7 @@ func FuzzParse(f *testing.F) {
 			if again, ok := parse(n.String()); !ok || again != n {
 				t.Errorf("%q: %+v is written as %q, which reads as %+v, %t", name, n, n.String(), again, ok)
 			}
-			if (n.Kind == Other) != n.Stats || (n.Kind == Volume) != (n.Volume > 0) || n.End.IsZero() {
+			if (n.Kind == Other) != (n.Stats != n.Index) || (n.Kind == Volume) != (n.Volume > 0) || n.End.IsZero() {
 				t.Errorf("%q: inconsistent %+v", name, n)
 			}
 		}

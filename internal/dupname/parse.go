@@ -3,11 +3,16 @@ package dupname
 import "strings"
 
 // Parse reads a name as duplicity without --file-prefix options would. It
-// reports false for a name that is none of duplicity's.
-func Parse(name string) (Name, bool) { return parseCore(name) }
+// reports false for a name that is none of duplicity's, nor an index.
+func Parse(name string) (Name, bool) {
+	if n, ok := parseCore(name); ok {
+		return n, ok
+	}
+	return parseIndex(name)
+}
 
 // Parse reads a name as duplicity with these prefixes would. It reports false
-// for a name that is none of duplicity's.
+// for a name that is none of duplicity's, nor an index.
 //
 // A prefix is literal text. duplicity itself puts it unescaped into a regular
 // expression, which makes a difference for names that it did not write only.
@@ -34,19 +39,26 @@ func (p Prefixes) Parse(name string) (Name, bool) {
 			return n, true
 		}
 	}
-	return Name{}, false
+	n, ok := parseIndex(rest)
+	if ok {
+		n.Prefix = p.All
+	}
+	return n, ok
 }
 
 // Guess reads a name whose prefix is not known. Any text may stand before a
-// long or an old name; before a short one nothing may, since a few letters
+// long or an old name, and before an index; before a short one nothing may, since a few letters
 // found anywhere say too little.
 func Guess(name string) (Name, bool) {
 	// No name holds the word twice, so only the last one can begin it.
-	i := strings.LastIndex(name, longHead)
-	if i <= 0 {
-		return parseCore(name)
-	}
+	i := max(0, strings.LastIndex(name, longHead))
 	n, ok := parseCore(name[i:])
+	if !ok {
+		if i = strings.LastIndex(name, IndexHead); i < 0 {
+			return Name{}, false
+		}
+		n, ok = parseIndex(name[i:])
+	}
 	if ok {
 		n.Prefix = name[:i]
 	}
@@ -159,6 +171,29 @@ func parseShort(s string) (Name, bool) {
 		return Name{}, false
 	}
 	return parseTail(n, s, ".p", ".z", ".g")
+}
+
+// parseIndex reads the name of an index without prefix.
+func parseIndex(s string) (Name, bool) {
+	n := Name{Form: Long, Index: true, Type: Full}
+	if !cut(&s, IndexHead) {
+		return Name{}, false
+	}
+	first, ok := cutTime(&s, &n.Form)
+	if !ok {
+		return Name{}, false
+	}
+	n.End = first
+	if cut(&s, ".to.") {
+		n.Type, n.Start = Incremental, first
+		if n.End, ok = cutTime(&s, &n.Form); !ok {
+			return Name{}, false
+		}
+	}
+	if n.Form != Long { // nobody ever wrote one
+		return Name{}, false
+	}
+	return parseTail(n, s, ".part", ".gz", ".gpg")
 }
 
 // parseTail reads the end of a name: partial, suffix, companion. duplicity

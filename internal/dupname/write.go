@@ -18,7 +18,7 @@ const (
 func (n Name) String() string {
 	b := make([]byte, 0, len(n.Prefix)+len(n.Companion)+80)
 	b = append(b, n.Prefix...)
-	if n.Form == Short {
+	if n.Form == Short && !n.Index {
 		b = n.appendShort(b)
 	} else {
 		b = n.appendLong(b)
@@ -27,6 +27,9 @@ func (n Name) String() string {
 }
 
 func (n Name) appendLong(b []byte) []byte {
+	if n.Index {
+		return n.appendIndex(b)
+	}
 	b = append(b, longHead...)
 	switch {
 	case n.Kind == Signature && n.Type == Full:
@@ -58,6 +61,15 @@ func (n Name) appendLong(b []byte) []byte {
 	case Other:
 		b = append(b, ".jsonstat"...)
 	}
+	return n.appendTail(b, ".part", ".gz", ".gpg")
+}
+
+func (n Name) appendIndex(b []byte) []byte {
+	b = append(b, IndexHead...)
+	if n.Type == Incremental {
+		b = append(n.Start.UTC().AppendFormat(b, longTime), ".to."...)
+	}
+	b = n.End.UTC().AppendFormat(b, longTime)
 	return n.appendTail(b, ".part", ".gz", ".gpg")
 }
 

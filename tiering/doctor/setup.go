@@ -111,6 +111,7 @@ func (x *examiner) names(hot bool) []string {
 	return []string{
 		p.All + p.Manifest + "duplicity-full.20240101T000000Z.manifest.gpg",
 		p.All + p.Signature + "duplicity-full-signatures.20240101T000000Z.sigtar.gpg",
+		p.All + dupname.IndexHead + "20240101T000000Z.gpg",
 		policy.OwnPrefix + "job",
 	}
 }
@@ -118,7 +119,8 @@ func (x *examiner) names(hot bool) []string {
 // isHot reports whether a file has to stay readable.
 func (x *examiner) isHot(name string) bool {
 	kind := x.kind(name)
-	return kind == dupname.Manifest || kind == dupname.Signature || strings.HasPrefix(name, policy.OwnPrefix)
+	return kind == dupname.Manifest || kind == dupname.Signature || strings.HasPrefix(name, policy.OwnPrefix) ||
+		strings.HasPrefix(name, x.policy.Prefixes.All+dupname.IndexHead)
 }
 
 // takes reports whether the routes send a file to the store, at any age.

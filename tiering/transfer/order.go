@@ -28,7 +28,7 @@ func turn(n dupname.Name) int {
 	switch {
 	case n.Companion != "":
 		return 3
-	case n.Kind == dupname.Manifest || n.Kind == dupname.Signature:
+	case n.Kind == dupname.Manifest || n.Kind == dupname.Signature || n.Index:
 		return 0
 	case n.Kind == dupname.Volume:
 		return 1

@@ -221,11 +221,11 @@ func lacking(inv *tiering.Inventory, f *File, want []string, degraded bool) []st
 	return to
 }
 
-// conflicts reports whether no copy on the tiers of a manifest or signature can be
-// the source's file. A volume may differ: an interrupted backup writes its last
+// conflicts reports whether no copy on the tiers of a manifest, signature or index
+// can be the source's file. A volume may differ: an interrupted backup writes its last
 // one anew.
 func conflicts(inv *tiering.Inventory, f *File) bool {
-	if k := f.parsed.Kind; k != dupname.Manifest && k != dupname.Signature || f.parsed.Companion != "" || f.parsed.Partial {
+	if k := f.parsed.Kind; k != dupname.Manifest && k != dupname.Signature && !f.parsed.Index || f.parsed.Companion != "" || f.parsed.Partial {
 		return false
 	}
 	there, ok := inv.Find(f.Name)

@@ -219,6 +219,7 @@ func TestTravelOrder(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"duplicity-full.20240201T000000Z.manifest",
+		"isotherm-index.20240201T000000Z.gz",
 		"duplicity-new-signatures.20240101T000000Z.to.20240102T000000Z.sigtar.gz",
 		"duplicity-full.20240101T000000Z.manifest",
 		"duplicity-full.20240201T000000Z.vol1.difftar.gz",
@@ -310,7 +311,8 @@ func TestImportRefusesDamage(t *testing.T) {
 func TestImportSkipsForeignNames(t *testing.T) {
 	t.Parallel()
 	dir := archive(t, "plain-none/archive")
-	for _, name := range []string{"README.txt", "pre_duplicity-full.20240101T000000Z.manifest", "isotherm-job-1.json"} {
+	const index = "isotherm-index.20240101T000000Z.gz" // of Isotherm's, yet part of the archive
+	for _, name := range []string{"README.txt", "pre_duplicity-full.20240101T000000Z.manifest", "isotherm-job-1.json", index} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -326,6 +328,13 @@ func TestImportSkipsForeignNames(t *testing.T) {
 	report, err := Import(t.Context(), tiers, []Source{source(t, dir)}, ImportOptions{})
 	if err != nil || len(report.Foreign) != 2 {
 		t.Errorf("Import: %+v, %v", report, err)
+	}
+	inv, err := tiers.Inventory(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := inv.Find(index); !ok {
+		t.Errorf("%s was left behind", index)
 	}
 	all, err := Import(t.Context(), tiers, []Source{source(t, dir)}, ImportOptions{AllFiles: true})
 	if err != nil || all.Files != 1 || len(all.Foreign) != 1 {
