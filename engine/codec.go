@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -29,6 +30,17 @@ func (a *Archive) open(ctx context.Context, name string, r io.Reader) (io.ReadCl
 	case n.Encrypted:
 		return a.decrypt(ctx, name, r)
 	case n.Compressed:
+		return gunzip(name, r)
+	}
+	return io.NopCloser(r), nil
+}
+
+// openSuffixed is open for Isotherm's own files.
+func (a *Archive) openSuffixed(ctx context.Context, name string, r io.Reader) (io.ReadCloser, error) {
+	switch filepath.Ext(name) {
+	case ".gpg":
+		return a.decrypt(ctx, name, r)
+	case ".gz":
 		return gunzip(name, r)
 	}
 	return io.NopCloser(r), nil

@@ -10,6 +10,8 @@ const (
 	StageFetch   Stage = "fetch"   // volume bytes fetched
 	StageRestore Stage = "restore" // bytes of files restored
 	StageVerify  Stage = "verify"  // bytes compared
+	StageBackup  Stage = "backup"  // bytes of files read
+	StageStore   Stage = "store"   // bytes of volumes stored
 )
 
 // Progress is told how work goes on. It is called from several goroutines, and

@@ -72,6 +72,7 @@ func (a *Archive) list(ctx context.Context) (*view, error) {
 const (
 	manifestSuffix = ".volumes"
 	catalogSuffix  = ".catalog"
+	sumsSuffix     = ".sums"
 )
 
 // cacheEntries yields the names of cached files and of their originals.
@@ -82,7 +83,7 @@ func (a *Archive) cacheEntries() (map[string]string, error) {
 	}
 	originals := make(map[string]string, len(dir))
 	for _, e := range dir {
-		for _, suffix := range []string{manifestSuffix, catalogSuffix} {
+		for _, suffix := range []string{manifestSuffix, catalogSuffix, sumsSuffix} {
 			if name, ok := strings.CutSuffix(e.Name(), suffix); ok {
 				originals[e.Name()] = name
 			}

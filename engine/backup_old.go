@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/isotherm-backup/isotherm/engine/cachefile"
+	"github.com/isotherm-backup/isotherm/engine/chain"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
+	"github.com/isotherm-backup/isotherm/engine/sigtar"
+)
+
+// treeFile is, in the state directory, the local index: every path of the newest
+// state. It is derived, and made again when it is missing.
+const treeFile = "tree.index"
+
+// cachedSums are whole signature archives, in clear: what deltas are made from. A
+// host without a secret key has no other way to them.
+func cachedSums() derived { return derived{sumsSuffix, "sigtars1", copyPlain} }
+
+func copyPlain(w io.Writer, plain io.Reader) error {
+	_, err := io.Copy(w, plain)
+	return err
+}
+
+// oldState is the state that a set builds on: a backup.Old.
+type oldState struct {
+	ctx  context.Context
+	a    *Archive
+	view *view
+	sets []*chain.Set
+	next func() (*pathindex.Entry, error)
+	free []io.Closer
+	sums map[int32]*sumsReader
+}
+
+// openOld opens the state after the last of the sets.
+func (a *Archive) openOld(ctx context.Context, v *view, sets []*chain.Set) (*oldState, error) {
+	o := &oldState{ctx: ctx, a: a, view: v, sets: sets, sums: make(map[int32]*sumsReader)}
+	last := sets[len(sets)-1]
+	f, err := cachefile.Open(filepath.Join(a.stateDir, treeFile), pathindex.Kind, treeSource(last))
+	switch {
+	case err == nil:
+		o.free = append(o.free, f)
+		o.next = pathindex.NewReader(f).Next
+		return o, nil
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, cachefile.ErrDamaged):
+		return nil, fmt.Errorf("open the local index: %w", err)
+	}
+	a.log.InfoContext(ctx, "the local index is made anew from the signatures")
+	jobs, readers, err := a.catalogs(ctx, v, sets)
+	for _, j := range jobs {
+		if j.cached != nil {
+			o.free = append(o.free, j.cached)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	var sources []pathindex.Source
+	for _, c := range readers {
+		sources = append(sources, pathindex.Source{Catalog: c})
+	}
+	merge, err := pathindex.NewMerge(sources)
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	o.next = merge.Next
+	return o, nil
+}
+
+// treeSource ties the local index to the set whose state it is.
+func treeSource(s *chain.Set) int64 { return s.End.Unix() }
+
+// Next implements backup.Old.
+func (o *oldState) Next() (*pathindex.Entry, error) { return o.next() }
+
+// maxSums is how large a signature can be that a delta is made from, in bytes: that
+// of some 5 GB.
+const maxSums = 32 << 20
+
+// Signature implements backup.Old.
+func (o *oldState) Signature(e *pathindex.Entry) (io.Reader, int64, error) {
+	if e.Set < 0 || int(e.Set) >= len(o.sets) {
+		return nil, 0, fmt.Errorf("local index: %q is of set %d of %d: remove %s", e.Path, e.Set, len(o.sets), filepath.Join(o.a.stateDir, treeFile))
+	}
+	s, ok := o.sums[e.Set]
+	if !ok {
+		var err error
+		if s, err = o.openSums(o.sets[e.Set]); err != nil {
+			return nil, 0, err
+		}
+		o.sums[e.Set] = s
+	}
+	data, more, err := s.find(e.Path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("signature of %q in the set of %s: %w", e.Path, stamp(o.sets[e.Set].End), err)
+	}
+	size := int64(len(data))
+	if more {
+		size = 1 << 40 // too large for a delta
+	}
+	return bytes.NewReader(data), size, nil
+}
+
+func (o *oldState) openSums(s *chain.Set) (*sumsReader, error) {
+	if s.Signature == chain.NoFile {
+		return nil, fmt.Errorf("the signature of the set of %s is in no store", stamp(s.End))
+	}
+	jobs := []job{{set: s, file: s.Signature}}
+	o.a.fetching.Lock()
+	defer o.a.fetching.Unlock()
+	if err := errors.Join(o.a.ensure(o.ctx, o.view, cachedSums(), jobs), jobs[0].err); err != nil {
+		closeAll(jobs)
+		return nil, err
+	}
+	o.free = append(o.free, jobs[0].cached)
+	return &sumsReader{r: sigtar.NewReader(jobs[0].cached)}, nil
+}
+
+func (o *oldState) close() error {
+	var errs []error
+	for _, c := range o.free {
+		errs = append(errs, c.Close())
+	}
+	o.free = nil
+	return errors.Join(errs...)
+}
+
+// sumsReader finds signatures in ascending order of their paths.
+type sumsReader struct{ r *sigtar.Reader }
+
+func (s *sumsReader) find(path string) (data []byte, more bool, err error) {
+	for {
+		e, err := s.r.Next()
+		if err == io.EOF {
+			return nil, false, errors.New("it is not there")
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if e.Path == path {
+			return readAll(s.r, maxSums)
+		}
+	}
+}
