@@ -133,8 +133,9 @@ func (b *builder) prepend(r Rule, t test) {
 	b.rules, b.tests = slices.Insert(b.rules, 0, r), slices.Insert(b.tests, 0, t)
 }
 
+// present refuses names that no entry can have; in duplicity they match nothing.
 func (b *builder) present(r Rule) error {
-	if strings.ContainsAny(r.Value, "/\x00") || r.Value == "" {
+	if r.Value == "" || r.Value == "." || r.Value == ".." || strings.ContainsAny(r.Value, "/\x00") {
 		return r.fail(ErrValue, "no entry of a directory has such a name; write the name alone, such as .nobackup")
 	}
 	b.prepend(r, test{kind: testPresent, name: r.Value})

@@ -10,8 +10,8 @@ import (
 // lower-case letters, and takes those for equal that have the same upper case,
 // such as i and dotless ı, s and ſ (Lib/re/_casefix.py).
 type foldings struct {
-	lower []lowering        // of each character that has another lower case
-	equal map[rune][]rune   // lower-case characters with the same upper case
+	lower []lowering      // of each character that has another lower case
+	equal map[rune][]rune // lower-case characters with the same upper case
 }
 
 type lowering struct{ char, lower rune }

@@ -143,7 +143,7 @@ a(?i)
 ()
 (|a)+b
 \ 
-` /* a blank after the last backslash */, "\n")
+`, /* a blank after the last backslash */ "\n")
 	exprs = append(exprs, "\xff", "[\xff]", "[^\xff]$", "\\\xff", "[\xfe-\xff]", "\xe2", "\u20ac", "[\u20ac\xe2]", "(?i)\xff", "[\x80-\uffff]", "[^\x01-\x7f]+$", "(?i)[\U00010400]", "(?x)a#\n b")
 	var questions []question
 	for _, e := range exprs {
