@@ -34,6 +34,10 @@ type Status struct {
 	// missing.
 	Jobs      []thaw.Status `json:"jobs,omitempty"`
 	JobsError string        `json:"jobs_error,omitempty"`
+	// Deletions are the sets that are listed to be deleted, newest first; until
+	// then they can be restored. DeletionsError is why the list cannot be read.
+	Deletions      []Deletion `json:"deletions,omitempty"`
+	DeletionsError string     `json:"deletions_error,omitempty"`
 }
 
 // ChainStatus is a full set and the incremental ones that follow it.
@@ -71,6 +75,9 @@ type SetStatus struct {
 
 	Manifest  string `json:"manifest,omitempty"`  // name of the file; "" when there is none
 	Signature string `json:"signature,omitempty"` // name of the file; "" when there is none
+
+	// DeleteOn is when the set is to be deleted; zero when it stays.
+	DeleteOn time.Time `json:"delete_on,omitzero"`
 
 	// States counts the volumes by the best state among their copies.
 	States StateCounts `json:"states"`
@@ -143,7 +150,38 @@ func (a *Archive) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		st.JobsError = err.Error()
 	}
+	if err := a.addDeletions(ctx, v, st); err != nil {
+		st.DeletionsError = err.Error()
+	}
 	return st, ctx.Err()
+}
+
+// addDeletions says of the sets which are to be deleted, and when.
+func (a *Archive) addDeletions(ctx context.Context, v *view, st *Status) error {
+	lists, err := a.deletions(ctx, v)
+	if err != nil || len(lists) == 0 {
+		return err
+	}
+	p, err := a.judge(v, a.filesBySet(v), lists, st.Time)
+	if err != nil {
+		return err
+	}
+	st.Deletions = p.list(func(Deletion) bool { return true })
+	mark := func(sets []SetStatus) {
+		for i := range sets {
+			for _, d := range st.Deletions {
+				if d.Time.Equal(sets[i].Time) && d.Base.Equal(sets[i].Base) {
+					sets[i].DeleteOn = d.On
+				}
+			}
+		}
+	}
+	for i := range st.Chains {
+		mark(st.Chains[i].Sets)
+	}
+	mark(st.Orphaned)
+	mark(st.Incomplete)
+	return nil
 }
 
 func (a *Archive) chainStatus(v *view, ch *chain.Chain) (ChainStatus, error) {
