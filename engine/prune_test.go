@@ -384,7 +384,7 @@ func TestRetention(t *testing.T) {
 func TestDamagedList(t *testing.T) {
 	t.Parallel()
 	for text, kind := range map[string]error{
-		"{":                         backends.ErrCorrupt,
+		"{":                          backends.ErrCorrupt,
 		`{"version": 2, "sets": []}`: backends.ErrUnsupported,
 		`{"version": 1, "sets": [{"type": "incremental", "time": "2024-01-01T00:00:00Z", "due": "2024-01-01T00:00:00Z"}]}`: backends.ErrCorrupt,
 	} {
