@@ -35,7 +35,7 @@ func cachedManifests() derived { return derived{manifestSuffix, "manifst1", stri
 func cachedCatalogs() derived  { return derived{catalogSuffix, catalog.Kind, buildCatalog} }
 
 func buildCatalog(w io.Writer, plain io.Reader) error {
-	return catalog.Build(catalog.NewWriter(w), sigtar.NewReader(plain))
+	return catalog.Build(catalog.NewWriter(w), plain)
 }
 
 // job is one original that the cache should hold.

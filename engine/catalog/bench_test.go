@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/isotherm-backup/isotherm/engine/catalog"
-	"github.com/isotherm-backup/isotherm/engine/sigtar"
 )
 
 // BenchmarkBuild makes the catalog of 100,000 files of 50 KB each.
@@ -40,7 +39,7 @@ func BenchmarkBuild(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var out counter
-		if err := catalog.Build(catalog.NewWriter(&out), sigtar.NewReader(bytes.NewReader(archive.Bytes()))); err != nil {
+		if err := catalog.Build(catalog.NewWriter(&out), bytes.NewReader(archive.Bytes())); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(out)/files, "B/path")

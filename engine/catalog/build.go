@@ -7,20 +7,20 @@ import (
 	"io"
 
 	"github.com/isotherm-backup/isotherm/engine/index"
+	"github.com/isotherm-backup/isotherm/engine/sigtar"
 )
 
-// Signatures is a signature archive: sigtar.Reader. After Next returned a
-// regular file, Read gives its signature.
-type Signatures interface {
-	Next() (*index.Entry, error)
-	io.Reader
-}
-
-// Build writes the catalog of a signature archive.
-func Build(w *Writer, s Signatures) error {
+// Build writes the catalog of a signature archive, of which it reads the plain tar
+// stream to its end.
+func Build(w *Writer, plain io.Reader) error {
+	origin := sha256.New()
+	s := sigtar.NewReader(io.TeeReader(plain, origin))
 	for {
 		e, err := s.Next()
 		if err == io.EOF {
+			if err := w.SetOrigin([sha256.Size]byte(origin.Sum(nil))); err != nil {
+				return err
+			}
 			return w.Close()
 		}
 		if err != nil {

@@ -11,7 +11,8 @@
 // The first byte of a record holds the type of the path in its low three bits
 // (index.Type) and flags above. Type 7 defines an owner's name: the rest of the
 // record is the name, and the names so defined are numbered from 1; 0 is "".
-// Any other record describes a path:
+// Type 7 with flag 0x08 is the last record: 32 bytes, the SHA-256 of the plain
+// signature archive. Any other record describes a path:
 //
 //	uvarint  bytes of the key shared with the record before
 //	uvarint  length of the rest of the key, then the rest
@@ -34,7 +35,7 @@ import (
 
 // Kind of cache file that holds a catalog; its number is the version of the
 // format.
-const Kind = "catalog1"
+const Kind = "catalog2"
 
 // SumSize is the length in bytes of the digest of a signature.
 const SumSize = 16
@@ -56,6 +57,7 @@ func (e *Entry) Empty() bool { return e.Type == index.Regular && e.Blocks == 0 }
 const (
 	typeMask      = 0x07
 	typeOwner     = 0x07
+	headOrigin    = 0x0f
 	flagGNU       = 0x08
 	flagSignature = 0x10
 

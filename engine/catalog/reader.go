@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type Reader struct {
 	Sum         [SumSize]byte
 	meta        []byte
 
+	origin [sha256.Size]byte
+
 	r      io.Reader
 	buf    []byte // buf[pos:] is read and not consumed
 	pos    int
@@ -39,6 +42,10 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{r: r, buf: make([]byte, 0, 32<<10), owners: []string{""}}
 }
 
+// Origin returns the SHA-256 of the plain signature archive that the catalog was
+// made from; zero before Next has returned io.EOF, and when nobody has said it.
+func (r *Reader) Origin() [sha256.Size]byte { return r.origin }
+
 // Next advances to the next entry. At the end its error is io.EOF.
 func (r *Reader) Next() error {
 	if r.err == nil {
@@ -52,6 +59,10 @@ func (r *Reader) next() error {
 		rec, err := r.record()
 		if err != nil {
 			return err
+		}
+		if rec[0] == headOrigin {
+			copy(r.origin[:], rec[1:])
+			continue
 		}
 		if rec[0]&typeMask == typeOwner {
 			r.owners = append(r.owners, string(rec[1:]))

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,6 +36,16 @@ func NewWriter(w io.Writer) *Writer {
 func (w *Writer) Add(e *Entry) error {
 	if w.err == nil {
 		w.err = w.add(e)
+	}
+	return w.err
+}
+
+// SetOrigin says which signatures the catalog is made from: the SHA-256 of the plain
+// archive. It must come after all entries.
+func (w *Writer) SetOrigin(sum [sha256.Size]byte) error {
+	if w.err == nil {
+		w.record = append(append(w.record[:0], headOrigin), sum[:]...)
+		w.err = w.flush()
 	}
 	return w.err
 }

@@ -23,7 +23,6 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
 	"github.com/isotherm-backup/isotherm/engine/need"
-	"github.com/isotherm-backup/isotherm/engine/sigtar"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 )
 
@@ -204,7 +203,7 @@ func (b *backups) inputs(t *testing.T, names []string, sets []*chain.Set) []need
 	inputs := make([]need.Input, len(sets))
 	for i, s := range sets {
 		var cat bytes.Buffer
-		if err := catalog.Build(catalog.NewWriter(&cat), sigtar.NewReader(b.open(t, names[s.Signature]))); err != nil {
+		if err := catalog.Build(catalog.NewWriter(&cat), b.open(t, names[s.Signature])); err != nil {
 			t.Fatal(err)
 		}
 		m, err := manifest.Read(b.open(t, names[s.Manifest]))
