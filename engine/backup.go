@@ -195,3 +195,19 @@ func (r *backupRun) close() {
 		r.old.close()
 	}
 }
+
+// Newest returns the time of the newest complete set; zero when there is none. It
+// lists the stores.
+func (a *Archive) Newest(ctx context.Context) (time.Time, error) {
+	v, err := a.list(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var newest time.Time
+	for _, c := range v.collection.Chains {
+		if c.End().After(newest) {
+			newest = c.End()
+		}
+	}
+	return newest, nil
+}

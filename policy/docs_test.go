@@ -47,6 +47,8 @@ func keysReference(root *jsonschema.Schema) string {
 		{"`routes`: each route", "Route", "A file must meet all conditions of a route."},
 		{"`thaw`", "Thaw", ""},
 		{"`encryption`", "Encryption", ""},
+		{"`backup`", "Backup", ""},
+		{"`backup.select`: each rule", "Selector", "The first rule that fits a path decides about it and what lies below."},
 		{"`retention`", "Retention", ""},
 	}
 	if len(groups) != len(root.Definitions) {

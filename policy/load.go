@@ -72,6 +72,7 @@ func (c *checker) check() {
 	c.placeBatchLists()
 	c.checkRoutes()
 	c.checkThaw()
+	c.checkBackup()
 	c.checkEncryption()
 }
 

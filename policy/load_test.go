@@ -95,6 +95,24 @@ encryption:
   keys: [key.asc]
   use_gpg: true
   gpg_home: gnupg
+backup:
+  source: /home/anna
+  volume_size: 50 MB
+  compression: best
+  full_if_older_than: 90d
+  max_chain_thaw: 300 GB
+  exclude_device_files: true
+  exclude_other_filesystems: true
+  select:
+    - include: /home/anna/.config
+    - exclude: "**/.cache"
+    - include_regexp: '\.keep$'
+    - exclude_regexp: '\.tmp$'
+    - include_filelist: /etc/keep
+    - exclude_filelist: /etc/drop
+    - exclude_if_present: .nobackup
+    - exclude_older_than: 2000-01-01
+    - exclude_larger_than: 4GiB
 retention: {keep_full: 4, keep_for: 30d}
 `
 

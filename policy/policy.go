@@ -49,8 +49,9 @@ type Policy struct {
 	// Encryption says how files are encrypted and signed, and what decrypts
 	// them.
 	Encryption Encryption `yaml:"encryption"`
-	// Retention says what is to be kept. Nothing is deleted by it yet: prune
-	// comes with backups.
+	// Backup says what `isotherm backup` backs up, and how.
+	Backup Backup `yaml:"backup"`
+	// Retention says what is to be kept; `isotherm prune` deletes the rest.
 	Retention Retention `yaml:"retention"`
 
 	// Path is the file that the policy was read from; "" for one made in
@@ -203,8 +204,7 @@ func (e Encryption) Encrypted() bool {
 	return len(e.Recipients) > 0 || len(e.HiddenRecipients) > 0 || e.Passphrase != ""
 }
 
-// Retention says what is to be kept. Nothing is deleted by it yet: prune comes
-// with backups.
+// Retention says what is to be kept; `isotherm prune` deletes the rest.
 type Retention struct {
 	// KeepFull is how many full sets, with all that build on them, are kept.
 	// Default: all.

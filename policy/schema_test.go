@@ -107,7 +107,7 @@ func buildSchema(t *testing.T) *jsonschema.Schema {
 	types := make(map[string]reflect.Type)
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[Policy](), reflect.TypeFor[Store](), reflect.TypeFor[Tier](), reflect.TypeFor[Route](), reflect.TypeFor[Thaw](),
-		reflect.TypeFor[Encryption](), reflect.TypeFor[Retention](), reflect.TypeFor[dupname.Prefixes](),
+		reflect.TypeFor[Encryption](), reflect.TypeFor[Retention](), reflect.TypeFor[Backup](), reflect.TypeFor[Selector](), reflect.TypeFor[dupname.Prefixes](),
 	} {
 		types[typ.Name()] = typ
 	}

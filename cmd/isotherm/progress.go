@@ -69,7 +69,7 @@ func (p *progress) bar(stage engine.Stage) *mpb.Bar {
 // elsewhere.
 func counters(stage engine.Stage) decor.Decorator {
 	switch stage {
-	case engine.StageFetch, engine.StageRestore, engine.StageVerify, stageImport, stageRepair, stageRetier:
+	case engine.StageFetch, engine.StageRestore, engine.StageVerify, engine.StageBackup, engine.StageStore, stageImport, stageRepair, stageRetier:
 		return decor.CountersKibiByte("% .1f / % .1f")
 	}
 	return decor.CountersNoUnit("%d / %d")
