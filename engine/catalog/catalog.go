@@ -54,6 +54,13 @@ type Entry struct {
 // Empty reports whether the entry is a regular file without content.
 func (e *Entry) Empty() bool { return e.Type == index.Regular && e.Blocks == 0 }
 
+// HasLength reports whether a content of size bytes is as long as the signature of a
+// regular file says.
+func (e *Entry) HasLength(size int64) bool {
+	length := int64(max(e.BlockLength, 1))
+	return size >= 0 && size/length+min(size%length, 1) == int64(e.Blocks)
+}
+
 const (
 	typeMask      = 0x07
 	typeOwner     = 0x07

@@ -26,6 +26,7 @@ type Set struct {
 	End       time.Time // the set's time: when its run began
 	Manifest  int       // NoFile makes the set incomplete
 	Signature int       // NoFile when its signature is lost or not written yet
+	Index     int       // Isotherm's own; NoFile in sets that duplicity wrote
 	Partial   bool      // its manifest is a .part of a local cache: an interrupted run
 	Encrypted bool      // as its first file in the list is
 

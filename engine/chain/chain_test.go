@@ -274,6 +274,9 @@ func TestAgainstDuplicity(t *testing.T) {
 		{"only volumes", full(t1, 3)[2:]},
 		{"only signature", full(t1, 3)[1:2]},
 		{"newer signature", slices.Concat(full(t1, 1), full(t2, 1)[1:2])},
+		{"indexes", slices.Concat(full(t1, 1), inc(t1, t2, 1), []string{
+			"isotherm-index." + t1 + ".gz", "isotherm-index." + t1 + ".to." + t2 + ".gz", "isotherm-index." + t3 + ".gpg",
+		})},
 		{"upper and lower case", []string{strings.ToUpper(full(t1, 1)[0]), full(t1, 1)[1], full(t1, 1)[2]}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -332,6 +335,36 @@ func TestVolumes(t *testing.T) {
 	}
 	if s.Signature != chain.NoFile || s.Manifest != 4 {
 		t.Errorf("signature %d, manifest %d", s.Signature, s.Manifest)
+	}
+}
+
+// An index belongs to the set of its times, and makes none.
+func TestIndexes(t *testing.T) {
+	t.Parallel()
+	names := []string{
+		"x_duplicity-full.20240101T000000Z.manifest",
+		"x_duplicity-inc.20240101T000000Z.to.20240102T000000Z.manifest",
+		"x_isotherm-index.20240101T000000Z.gpg",
+		"x_isotherm-index.20240101T000000Z.gz",
+		"x_isotherm-index.20240101T000000Z.to.20240102T000000Z.gz.par2",
+		"x_isotherm-index.20240101T000000Z.to.20240102T000000Z.part.gz",
+		"x_isotherm-index.20240105T000000Z.gz",
+	}
+	for _, p := range []dupname.Prefixes{{}, {All: "x_"}} {
+		c := collect(t, names, p)
+		if len(c.Chains) != 1 || len(c.Chains[0].Sets) != 2 || len(c.Orphaned)+len(c.Incomplete) > 0 {
+			t.Fatalf("%+v", c)
+		}
+		if sets := c.Chains[0].Sets; sets[0].Index != 2 || sets[1].Index != chain.NoFile {
+			t.Errorf("indexes %d and %d", sets[0].Index, sets[1].Index)
+		}
+		if !slices.Equal(c.Duplicates, []int{3}) {
+			t.Errorf("duplicates %v", c.Duplicates)
+		}
+	}
+	other := append(names, "isotherm-index.20240101T000000Z.gz")
+	if _, err := chain.Collect(slices.All(other), dupname.Prefixes{}); !errors.Is(err, chain.ErrPrefixes) || !strings.Contains(err.Error(), "indexes") {
+		t.Errorf("an index of another archive: error %v", err)
 	}
 }
 
@@ -457,7 +490,9 @@ func TestCollectProperties(t *testing.T) {
 				set, sig, when = "inc", "new", stamp.Draw(t, "base")+".to."+when
 			}
 			suffix := rapid.SampledFrom([]string{"", ".gz", ".gpg", ".gpg.par2"}).Draw(t, "suffix")
-			switch rapid.IntRange(0, 2).Draw(t, "kind") {
+			switch rapid.IntRange(0, 3).Draw(t, "kind") {
+			case 3:
+				return "isotherm-index." + when + suffix
 			case 0:
 				return fmt.Sprintf("duplicity-%s.%s.manifest%s", set, when, suffix)
 			case 1:
@@ -497,6 +532,7 @@ func TestCollectProperties(t *testing.T) {
 		for _, s := range sets {
 			once(s.Manifest)
 			once(s.Signature)
+			once(s.Index)
 			last := 0
 			for n, i := range s.Volumes() {
 				once(i)

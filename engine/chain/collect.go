@@ -65,19 +65,31 @@ type collector struct {
 	sets       map[setKey]*Set
 	order      []*Set // as their first files came
 	signatures []signature
+	indexes    []setFile
 	duplicates []int
+}
+
+type setFile struct {
+	set  setKey
+	file int
 }
 
 func (k *collector) file(i int, name string) {
 	n, ok := k.parse(name)
-	if !ok || n.Kind == dupname.Other || n.Companion != "" {
+	if !ok || n.Kind == dupname.Other && !n.Index || n.Companion != "" {
 		return
 	}
 	if !slices.Contains(k.seen[n.Kind], n.Prefix) {
 		k.seen[n.Kind] = append(k.seen[n.Kind], n.Prefix)
 	}
-	if n.Kind == dupname.Signature {
+	switch {
+	case n.Kind == dupname.Signature:
 		k.signatures = append(k.signatures, signature{i, n.Type, n.Start, n.End})
+		return
+	case n.Index && !n.Partial:
+		k.indexes = append(k.indexes, setFile{keyOf(n), i})
+		return
+	case n.Index:
 		return
 	}
 	s := k.set(n)
@@ -97,7 +109,7 @@ func (k *collector) set(n dupname.Name) *Set {
 	if s == nil {
 		s = &Set{
 			Type: n.Type, Start: n.Start, End: n.End,
-			Manifest: NoFile, Signature: NoFile, Encrypted: n.Encrypted,
+			Manifest: NoFile, Signature: NoFile, Index: NoFile, Encrypted: n.Encrypted,
 		}
 		k.sets[key] = s
 		k.order = append(k.order, s)
@@ -106,7 +118,7 @@ func (k *collector) set(n dupname.Name) *Set {
 }
 
 func (k *collector) checkPrefixes() error {
-	kinds := []string{dupname.Manifest: "manifests", dupname.Signature: "signatures", dupname.Volume: "volumes"}
+	kinds := []string{dupname.Other: "indexes", dupname.Manifest: "manifests", dupname.Signature: "signatures", dupname.Volume: "volumes"}
 	for kind, found := range k.seen {
 		if len(found) < 2 {
 			continue
@@ -130,6 +142,7 @@ func (k *collector) collection() *Collection {
 	}
 	slices.SortStableFunc(c.Chains, func(a, b *Chain) int { return a.End().Compare(b.End()) })
 	c.pair(k.signatureChains(c))
+	k.attachIndexes()
 	c.Duplicates = k.duplicates
 	slices.Sort(c.Duplicates)
 	return c
@@ -219,6 +232,20 @@ func (k *collector) attach(g signature) {
 		return
 	}
 	s.Signature = g.file
+}
+
+// attachIndexes gives each set its index. An index without a set is what an
+// interrupted run left, or what is left of a deleted set.
+func (k *collector) attachIndexes() {
+	for _, x := range k.indexes {
+		switch s := k.sets[x.set]; {
+		case s == nil:
+		case s.Index != NoFile:
+			k.duplicates = append(k.duplicates, x.file)
+		default:
+			s.Index = x.file
+		}
+	}
 }
 
 // pair looks for signatures that end where the last chain ends. If they end one

@@ -62,6 +62,8 @@ var (
 	ErrFormat = errors.New("not an index of paths")
 	// ErrOrder is the error of paths that do not come in ascending order, or twice.
 	ErrOrder = errors.New("paths are out of order")
+	// ErrForeign is the error of an index that belongs to other signatures.
+	ErrForeign = errors.New("the index is not that of the set's signatures")
 )
 
 // An Origin is the SHA-256 of the plain signature archive of the set that an index
