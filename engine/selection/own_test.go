@@ -76,11 +76,13 @@ func TestErrors(t *testing.T) {
 		want  string
 	}{
 		{
-			[]Rule{{Kind: ExcludePattern, Value: "docs", Where: "option 2"}}, ErrOutside,
+			[]Rule{{Kind: ExcludePattern, Value: "docs", Where: "option 2"}},
+			ErrOutside,
 			`--exclude docs (option 2): can match neither the source nor anything below it: patterns are compared with whole paths below /home/anna; begin it with /home/anna/ or with **`,
 		},
 		{
-			[]Rule{{Kind: ExcludePattern, Value: "**"}, {Kind: IncludePattern, Value: "/home/anna/my docs", Where: "isotherm.yaml:7"}}, ErrRedundant,
+			[]Rule{{Kind: ExcludePattern, Value: "**"}, {Kind: IncludePattern, Value: "/home/anna/my docs", Where: "isotherm.yaml:7"}},
+			ErrRedundant,
 			`--include "/home/anna/my docs" (isotherm.yaml:7): changes nothing: it is the last rule and only includes, but what no rule matches is included anyway; remove it, or end with --exclude '**'`,
 		},
 		{[]Rule{{Kind: ExcludePattern, Value: "/home//anna"}}, ErrPattern, `--exclude /home//anna: is no pattern: two slashes follow each other: write one`},
