@@ -70,19 +70,30 @@ func canonical(path string) string {
 	}
 }
 
-// describeRoot describes the root.
+// describeRoot describes the root, and a directory by its descriptor: it may have
+// been moved since.
 func (t *Tree) describeRoot(e *Entry) error {
-	err := t.describeAt(unix.AT_FDCWD, t.name, e)
-	if t.root != nil {
-		var st unix.Statx_t
-		if err = t.stat(t.root.fd, "", &st); err == nil {
-			err = e.fill(&st)
-		}
-	}
+	err := t.lookAtRoot(e)
 	if err != nil {
 		return t.fail("lstat source", "", err)
 	}
 	return nil
+}
+
+func (t *Tree) lookAtRoot(e *Entry) error {
+	if t.root == nil {
+		return t.describeAt(unix.AT_FDCWD, t.name, e)
+	}
+	h, err := t.acquire(t.root)
+	if err != nil {
+		return err
+	}
+	defer t.release(t.root)
+	var st unix.Statx_t
+	if err := t.stat(int(h), "", &st); err != nil {
+		return err
+	}
+	return e.fill(&st)
 }
 
 // describe describes an entry of a directory.

@@ -173,14 +173,10 @@ func (w *walker) walk() {
 		w.yield(nil, err)
 		return
 	}
-	if err := w.tree.describeRoot(root); err != nil {
-		root.Err = err
-	} else {
+	root.Err = w.tree.describeRoot(root)
+	if root.Err == nil {
 		w.tree.owners.fill(&root.Entry)
-	}
-	if root.Err == nil && w.tree.root != nil {
-		root.sub = &chunk{dir: w.tree.root, entry: root, slot: taken}
-		w.queue.push(root.sub)
+		w.descend(root)
 	}
 	if !w.visit(root) {
 		return
@@ -189,6 +185,17 @@ func (w *walker) walk() {
 		if !w.step() {
 			return
 		}
+	}
+}
+
+// descend gives the root what it holds, if it is a directory.
+func (w *walker) descend(root *Entry) {
+	switch d := w.tree.root; {
+	case d != nil:
+		root.sub = &chunk{dir: d, entry: root}
+		w.queue.push(root.sub)
+	case root.Type == index.Directory:
+		root.Err = w.tree.fail("list directory", "", errReplaced)
 	}
 }
 

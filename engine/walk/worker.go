@@ -14,7 +14,7 @@ import (
 var (
 	errNotStored = errors.New("is of a type that archives do not hold")
 	errNotDir    = errors.New("is not a directory any more")
-	errReplaced  = errors.New("another directory has taken its place meanwhile")
+	errReplaced  = errors.New("something else has taken its place meanwhile")
 )
 
 // opens is how often a directory is opened that turns into something else and
