@@ -30,12 +30,10 @@ var errLate = errors.New("it has given no sign of life for so long that others m
 // does not have it yet. A *LostError says that there is another writer, or may have
 // been one. Any other error may pass.
 func (s *slot) beat(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.number == 0 {
-		return s.joinLocked(ctx)
+		return s.join(ctx)
 	}
-	if err := s.lookLocked(ctx); err != nil {
+	if err := s.look(ctx); err != nil {
 		return err
 	}
 	h := s.holder
@@ -44,7 +42,7 @@ func (s *slot) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
+	sent := time.Now()
 	info, err := s.Store.Put(ctx, lockName(s.number), bytes.NewReader(data), backends.PutOptions{Size: int64(len(data))})
 	if err != nil {
 		return fmt.Errorf("give a sign of life: %w", err)
@@ -52,13 +50,14 @@ func (s *slot) beat(ctx context.Context) error {
 	if info.ModTime.Sub(s.sign) >= s.scaled(s.opts.StaleAfter) {
 		return &LostError{Store: s.Name, Why: errLate}
 	}
-	s.holder, s.sign, s.put = h, info.ModTime, began
+	s.holder, s.sign = h, info.ModTime
+	s.sent.Store(&sent)
 	return nil
 }
 
-// joinLocked takes the lock in a store that could not be reached before.
-func (s *slot) joinLocked(ctx context.Context) error {
-	err := s.takeLocked(ctx)
+// join takes the lock in a store that could not be reached before.
+func (s *slot) join(ctx context.Context) error {
+	err := s.take(ctx)
 	if held, ok := errors.AsType[*HeldError](err); ok {
 		return &LostError{Store: s.Name, By: held.Holder, Why: errors.New("there is another writer, which could not be seen before")}
 	}
@@ -68,8 +67,8 @@ func (s *slot) joinLocked(ctx context.Context) error {
 	return err
 }
 
-// lookLocked looks whether the lock in the store is still this writer's.
-func (s *slot) lookLocked(ctx context.Context) error {
+// look looks whether the lock in the store is still this writer's.
+func (s *slot) look(ctx context.Context) error {
 	err := s.mine(ctx, s.number)
 	if err == nil {
 		err = s.topmost(ctx, s.number)
@@ -97,34 +96,34 @@ func (s *slot) check(ctx context.Context) error {
 	if err := s.beat(ctx); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lookLocked(ctx)
+	return s.look(ctx)
 }
 
 // left returns how long this writer may still rely on its last sign; 0 or less when
 // it may not. ok is false while the lock is not held in the store.
 func (s *slot) left() (left time.Duration, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opts.lifetime() - since(s.put), s.number > 0
+	sent := s.sent.Load()
+	if sent == nil {
+		return 0, false
+	}
+	return s.opts.lifetime() - since(*sent), true
 }
 
-// drop forgets a lock of which no sign could be given for too long.
-func (s *slot) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.number = 0
+// lapse forgets a lock of which no sign could be given for too long.
+func (s *slot) lapse() {
+	if left, ok := s.left(); ok && left <= 0 {
+		s.number = 0
+		s.sent.Store(nil)
+	}
 }
 
 // release removes the lock file, if it is this writer's.
 func (s *slot) release(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.number == 0 {
 		return nil
 	}
 	number := s.number
 	s.number = 0
+	s.sent.Store(nil)
 	return s.withdraw(ctx, number)
 }

@@ -80,7 +80,7 @@ func Acquire(ctx context.Context, stores []Named, opts Options) (context.Context
 	l := &Lock{opts: opts}
 	h := opts.self.holder(opts.Command)
 	for _, n := range stores {
-		l.slots = append(l.slots, &slot{Named: n, opts: opts, holder: h})
+		l.slots = append(l.slots, newSlot(n, opts, h))
 	}
 	if err := l.waitFor(ctx); err != nil {
 		return nil, nil, err
@@ -109,7 +109,7 @@ func (l *Lock) waitFor(ctx context.Context) error {
 			told = true
 		}
 		// Not all at the same time.
-		pause := l.opts.BeatEvery/8 + rand.N(l.opts.BeatEvery/8)
+		pause := l.opts.BeatEvery/4 + rand.N(l.opts.BeatEvery/4)
 		if err := (backends.RealClock{}).Sleep(ctx, min(pause, l.opts.Wait-since(began))); err != nil {
 			return err
 		}
@@ -165,14 +165,15 @@ func (l *Lock) lookAll(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// patiently calls f, and gives an optional store no longer than a sign may take.
+// patiently calls f while nobody else asks the store, and gives an optional one no
+// longer than it is between two signs.
 func (l *Lock) patiently(ctx context.Context, s *slot, f func(ctx context.Context) error) error {
 	if s.Optional && len(l.slots) > 1 {
 		bounded, cancel := context.WithTimeout(ctx, l.opts.BeatEvery)
 		defer cancel()
 		ctx = bounded
 	}
-	return f(ctx)
+	return s.alone(ctx, func() error { return f(ctx) })
 }
 
 // each calls f for all slots at once, and returns its errors in their order.
@@ -203,31 +204,29 @@ func (l *Lock) keep(ctx context.Context, s *slot) {
 			l.opts.Log.Debug("no sign of life could be given", "store", s.Name, "err", err)
 			pause /= 4
 		}
-		if !l.outlives(s, err) {
+		if !l.outlives(ctx, s, err) {
 			return
 		}
 	}
 }
 
-// beatInTime gives one sign, for which there is as long as the last one lasts.
+// beatInTime gives one sign. A request that hangs is given up early enough for
+// others to be tried.
 func (l *Lock) beatInTime(ctx context.Context, s *slot) error {
-	left, ok := s.left()
-	if !ok {
-		left = l.opts.BeatEvery
+	patience := 2 * l.opts.BeatEvery
+	// When no time is left the machine slept, most likely. Whether others have
+	// noticed is for the store to tell.
+	if left, ok := s.left(); ok && left > 0 {
+		patience = min(patience, left)
 	}
-	if left <= 0 {
-		// The machine slept, most likely. The store may tell that nobody else has
-		// noticed.
-		left = l.opts.BeatEvery
-	}
-	ctx, cancel := context.WithTimeout(ctx, left)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.beat(ctx)
+	return s.alone(ctx, func() error { return s.beat(ctx) })
 }
 
 // outlives reports whether the lock still stands after a store has failed with err,
 // which may be nil.
-func (l *Lock) outlives(s *slot, err error) bool {
+func (l *Lock) outlives(ctx context.Context, s *slot, err error) bool {
 	left, ok := s.left()
 	if !ok || left > 0 {
 		return true
@@ -240,7 +239,9 @@ func (l *Lock) outlives(s *slot, err error) bool {
 		l.lost(lost)
 		return false
 	}
-	s.drop()
+	if err := s.alone(ctx, func() error { s.lapse(); return nil }); err != nil {
+		return false
+	}
 	l.opts.Log.Warn("the writer's lock is no longer held in one store", "store", s.Name, "err", err)
 	for _, other := range l.slots {
 		if left, ok := other.left(); ok && left > 0 {
@@ -314,5 +315,9 @@ func (l *Lock) Release(ctx context.Context) error {
 }
 
 func releaseAll(ctx context.Context, slots []*slot) error {
-	return errors.Join(each(slots, func(s *slot) error { return s.release(ctx) })...)
+	return errors.Join(each(slots, func(s *slot) error {
+		ctx, cancel := brief(ctx)
+		defer cancel()
+		return s.alone(ctx, func() error { return s.release(ctx) })
+	})...)
 }

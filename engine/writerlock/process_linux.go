@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -47,8 +48,16 @@ func processMark(pid int) (mark string, exists bool) {
 	if len(fields) < 20 {
 		return "", true
 	}
-	if state := string(fields[0]); state == "Z" || state == "X" {
-		return "", false // it has ended, and only its parent has not noticed yet
+	return string(fields[19]), !ended(pid, string(fields[0]))
+}
+
+// ended reports whether a process in that state has ended, and only its parent has
+// not noticed yet. The first of its threads may have ended before the others, which
+// then still work.
+func ended(pid int, state string) bool {
+	if state != "Z" && state != "X" {
+		return false
 	}
-	return string(fields[19]), true
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && len(threads) <= 1 || errors.Is(err, fs.ErrNotExist)
 }

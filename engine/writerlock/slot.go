@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/backends"
@@ -19,11 +19,33 @@ type slot struct {
 	Named
 	opts Options
 
-	mu     sync.Mutex // guards what follows, and is held while the store is asked
-	holder Holder     // of the file that was put last
-	number uint64     // of the lock file; 0 while there is none
-	sign   time.Time  // of the last one, by the store's clock
-	put    time.Time  // when that was sent, by this machine's clock
+	// turn holds one element while nobody asks the store. Who has taken it owns the
+	// fields below.
+	turn   chan struct{}
+	holder Holder    // of the file that was put last
+	number uint64    // of the lock file; 0 while there is none
+	sign   time.Time // of the last one, by the store's clock
+
+	// sent is when the last sign was sent that the store has taken, by this
+	// machine's clock; nil while the lock is not held in the store.
+	sent atomic.Pointer[time.Time]
+}
+
+func newSlot(n Named, opts Options, h Holder) *slot {
+	s := &slot{Named: n, opts: opts, holder: h, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s
+}
+
+// alone calls f while nobody else asks the store.
+func (s *slot) alone(ctx context.Context, f func() error) error {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.turn <- struct{}{} }()
+	return f()
 }
 
 // errOther is why a lock is lost to another writer.
@@ -35,12 +57,6 @@ const tries = 10
 
 // take takes the lock in the store. A living holder is a *HeldError.
 func (s *slot) take(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.takeLocked(ctx)
-}
-
-func (s *slot) takeLocked(ctx context.Context) error {
 	for range tries {
 		taken, err := s.tryTake(ctx)
 		if taken || err != nil {
@@ -76,6 +92,7 @@ func (s *slot) tryTake(ctx context.Context) (bool, error) {
 	}
 	h := s.holder
 	h.Beat = 0
+	sent := time.Now()
 	info, err := s.putNew(ctx, top+1, h)
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
@@ -91,6 +108,7 @@ func (s *slot) tryTake(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	s.number, s.holder, s.sign = top+1, h, info.ModTime
+	s.sent.Store(&sent)
 	if top > 0 {
 		s.opts.Log.Warn("took over the lock of a writer that died", "store", s.Name,
 			"writer", before.holder.String(), "since", before.holder.Since, "sign", signText(before.sign))
@@ -118,7 +136,6 @@ func (s *slot) putNew(ctx context.Context, number uint64, h Holder) (backends.In
 	if err != nil {
 		return backends.Info{}, err
 	}
-	s.put = time.Now()
 	opts := backends.PutOptions{Size: int64(len(data)), IfAbsent: true}
 	info, err := s.Store.Put(ctx, lockName(number), bytes.NewReader(data), opts)
 	weak := !backends.IsConditional(s.Store)
