@@ -43,7 +43,7 @@ type Resumable struct {
 // build on one that is missing, files of sets of which nothing else is there, and
 // checkpoints of runs that have ended. An incomplete set with a checkpoint is left
 // alone, unless Abandon says otherwise. What is found waits for its day as with
-// PlanPrune. It goes by the last Sync and changes nothing.
+// PlanPrune. It goes by the last Look or Sync and changes nothing.
 //
 // In contrast to duplicity's cleanup, a set goes with its signature, also where that
 // still fits a chain of signatures: the next backup is incremental then.

@@ -48,6 +48,7 @@ type PruneSet struct {
 	Time    time.Time `json:"time"`
 	Volumes int       `json:"volumes"`
 	Files   int       `json:"files"`
+	Bytes   int64     `json:"bytes"` // in all stores
 	Why     string    `json:"why"`
 	// On is when it is deleted: the time of the plan, or that at which no file has
 	// to be paid for any more of it and of the sets that build on it.
@@ -57,14 +58,9 @@ type PruneSet struct {
 	id setID
 }
 
-// Bytes is the size of its files in all stores.
-func (s PruneSet) Bytes() int64 {
-	var sum int64
-	for _, share := range s.Stores {
-		sum += share.Bytes
-	}
-	return sum
-}
+// Fee is what it would cost to delete the set now: one amount per currency, none
+// when nothing.
+func (s PruneSet) Fee() []price.Amount { return fees(s.Stores) }
 
 // Due returns how many of the plan's sets are deleted at once, and how many wait.
 func (p *PrunePlan) Due() (now, later int) {
@@ -116,8 +112,8 @@ func (a *Archive) newPlanner(ctx context.Context) (*planner, error) {
 }
 
 // PlanPrune finds the sets that the rules let go, when they go, and what deleting
-// them now would cost. It goes by the last Sync, reads the lists of what is to be
-// deleted, and changes nothing.
+// them now would cost. It goes by the last Look or Sync, reads the lists of what is to
+// be deleted, and changes nothing.
 //
 // A set goes when its last file has passed its minimum duration, and not before the
 // sets that build on it: deleting it early costs what keeping it until then costs.
@@ -198,6 +194,9 @@ func (p *planner) set(plan *PrunePlan, d doomed) PruneSet {
 	}
 	for range f.all {
 		s.Files++
+	}
+	for _, share := range s.Stores {
+		s.Bytes += share.Bytes
 	}
 	if free := freeAt(s.Stores); !plan.Now {
 		s.On = latest(s.On, free)

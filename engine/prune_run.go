@@ -141,7 +141,22 @@ func (a *Archive) endLists(ctx context.Context, p *pending) error {
 	return nil
 }
 
-// relist lists every store anew.
+// Look lists every store once, as Sync does, and reads nothing. It is enough for
+// PlanPrune and PlanCleanup, and needs no keys; other questions need a Sync.
+func (a *Archive) Look(ctx context.Context) error {
+	a.fetching.Lock()
+	defer a.fetching.Unlock()
+	v, err := a.list(ctx)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.view = v
+	a.mu.Unlock()
+	return nil
+}
+
+// relist lists every store anew, all of which must answer.
 func (a *Archive) relist(ctx context.Context) (*view, error) {
 	a.fetching.Lock()
 	defer a.fetching.Unlock()

@@ -20,8 +20,8 @@ func newStatusCommand(app *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show chains, sets, tiers, states and thaw jobs",
 		Long: `Status lists the stores and says which chains and sets there are, where their
-volumes lie and in which state, and what can be restored now. It reads manifests,
-never a volume.
+volumes lie and in which state, what can be restored now, and which sets are to be
+deleted on which day. It reads manifests, never a volume.
 
 Exit codes: 0 done; 1 failed; 2 usage or policy; 4 a store could not be listed,
 a mirror is degraded, or a volume or signature is missing.`,
@@ -52,6 +52,9 @@ func (a *app) status(ctx context.Context) error {
 
 // healthy reports whether everything is as it should be.
 func healthy(st *engine.Status) bool {
+	if st.DeletionsError != "" {
+		return false
+	}
 	for _, s := range st.Stores {
 		if s.Error != "" {
 			return false
@@ -76,6 +79,7 @@ func printStatus(w io.Writer, st *engine.Status) error {
 		printChain(w, i+1, len(st.Chains), c)
 	}
 	printLeftovers(w, st)
+	printDeletions(w, st)
 	printStores(w, st.Stores)
 	for _, s := range st.Stores {
 		if s.Error != "" {
@@ -141,6 +145,9 @@ func setRemark(s engine.SetStatus) string {
 	if s.Error != "" {
 		remarks = append(remarks, s.Error)
 	}
+	if !s.DeleteOn.IsZero() {
+		remarks = append(remarks, "to be deleted on "+date(s.DeleteOn))
+	}
 	return strings.Join(remarks, "; ")
 }
 
@@ -173,6 +180,16 @@ func printLeftovers(w io.Writer, st *engine.Status) {
 	}
 	if n := len(st.OrphanedSignatures); n > 0 {
 		fmt.Fprintf(w, "\n%s to no set\n", count(n, "signature belongs", "signatures belong"))
+	}
+}
+
+func printDeletions(w io.Writer, st *engine.Status) {
+	if n := len(st.Deletions); n > 0 {
+		fmt.Fprintf(w, "\n%s to be deleted, the last on %s, and can be restored until then; `isotherm prune --keep TIME` keeps one\n",
+			count(n, "set is", "sets are"), date(lastDay(st.Deletions)))
+	}
+	if st.DeletionsError != "" {
+		fmt.Fprintf(w, "\nwhat is to be deleted is not known: %s\n", st.DeletionsError)
 	}
 }
 
