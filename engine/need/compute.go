@@ -8,6 +8,7 @@ import (
 
 	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/index"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 )
 
 // Compute finds the need set of paths, each with everything below it; of the
@@ -42,9 +43,11 @@ type computation struct {
 
 // step is one member that must be read for the content of a path.
 type step struct {
-	version     catalog.Version
-	diff        bool
-	first, past int // its volumes, as indexes of the set's Volumes
+	version catalog.Version
+	diff    bool
+	// first and past are its volumes, as indexes of the set's Volumes. Before locate
+	// they are numbers by the index, or 0.
+	first, past int
 }
 
 func newComputation(sets []Input, paths []string, opts Options) *computation {
@@ -122,7 +125,9 @@ func (c *computation) path(versions []catalog.Version) error {
 		return nil
 	}
 	c.set.Contents++
-	c.trace(versions)
+	if err := c.trace(versions); err != nil {
+		return err
+	}
 	if !c.locate() {
 		return nil
 	}
@@ -136,19 +141,67 @@ func (c *computation) path(versions []catalog.Version) error {
 // trace finds the steps that lead to the newest content, the newest first: from
 // each version to the earliest one with the same content, and on to the one
 // before, down to a whole snapshot or an empty file.
-func (c *computation) trace(versions []catalog.Version) {
+func (c *computation) trace(versions []catalog.Version) error {
 	base := len(versions) - 1
 	for base > 0 && versions[base-1].Type == index.Regular {
 		base--
 	}
 	c.steps = c.steps[:0]
 	for i := len(versions) - 1; i >= base && versions[i].Blocks > 0; i-- {
-		i = base + slices.IndexFunc(versions[base:i+1], func(v catalog.Version) bool {
-			return v.SameContent(versions[i].Reader)
-		})
-		c.steps = append(c.steps, step{version: versions[i], diff: i > base})
+		s, at, err := c.source(versions[base:], i-base)
+		if err != nil {
+			return err
+		}
+		c.steps = append(c.steps, s)
+		if !s.diff {
+			break
+		}
+		i = base + at
 	}
 	slices.Reverse(c.steps)
+	return nil
+}
+
+// source returns the step that makes the content of version i, from the first of
+// the versions with the same content, or else from one that is known to be whole.
+// The first version of all is: before it the path was no file.
+func (c *computation) source(versions []catalog.Version, i int) (first step, at int, err error) {
+	at = -1
+	for j, v := range versions[:i+1] {
+		if !v.SameContent(versions[i].Reader) {
+			continue
+		}
+		exact, err := c.sets[v.Set].exact(v)
+		if err != nil {
+			return first, at, err
+		}
+		s := step{version: v, diff: j > 0}
+		if exact != nil && exact.First > 0 {
+			s.diff = s.diff && exact.Diff
+			s.first, s.past = int(exact.First), int(exact.Last)+1
+		}
+		if at < 0 || !s.diff {
+			first, at = s, j
+		}
+		if !s.diff {
+			break
+		}
+	}
+	return first, at, nil
+}
+
+// exact returns what a set's index has of a regular file, if it agrees with what
+// the catalog has; nil otherwise.
+func (in *Input) exact(v catalog.Version) (*pathindex.Entry, error) {
+	e, err := in.Index.Find(v.Key)
+	if e == nil || err != nil {
+		return nil, err
+	}
+	known := catalog.Entry{Blocks: v.Blocks, BlockLength: v.BlockLength}
+	if e.Type != v.Type || e.Exact && !known.HasLength(e.Size) {
+		return nil, nil
+	}
+	return e, nil
 }
 
 // locate finds the volumes of each step. Without them the path is a problem.
@@ -156,7 +209,14 @@ func (c *computation) locate() bool {
 	for i := range c.steps {
 		s := &c.steps[i]
 		set := s.version.Set
-		s.first, s.past = c.walks[set].locate(s.version.Key)
+		first, past := c.walks[set].locate(s.version.Key)
+		volumes := c.sets[set].Volumes
+		exactFirst, ok := volumes.find(s.first)
+		exactLast, okLast := volumes.find(s.past - 1)
+		s.first, s.past = first, past
+		if ok && okLast && first <= exactFirst && exactLast < past {
+			s.first, s.past = exactFirst, exactLast+1
+		}
 		if s.first < s.past {
 			continue
 		}
@@ -193,6 +253,13 @@ func (c *computation) members(newest catalog.Version) error {
 	if err != nil {
 		return err
 	}
+	exact, err := c.sets[newest.Set].exact(newest)
+	if err != nil {
+		return err
+	}
+	if exact != nil && !exact.Agrees(final) {
+		exact = nil
+	}
 	for i, s := range c.steps {
 		set := s.version.Set
 		volumes := c.sets[set].Volumes
@@ -204,7 +271,7 @@ func (c *computation) members(newest catalog.Version) error {
 			m.Name = index.LossyPath(m.Path)
 		}
 		if i == len(c.steps)-1 {
-			m.Final = final
+			m.Final, m.Exact = final, exact
 		}
 		for v := s.first; v < s.past; v++ {
 			if err := c.set.spool.add(set, c.offset[set]+v, &m); err != nil {

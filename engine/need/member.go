@@ -7,7 +7,9 @@ import (
 	"io"
 
 	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/fsattr"
 	"github.com/isotherm-backup/isotherm/engine/index"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 )
 
 // Flags of a spooled member.
@@ -15,6 +17,8 @@ const (
 	memberDiff = 1 << iota
 	memberFinal
 	memberGNU
+	memberExact
+	memberSum
 )
 
 // appendTo encodes a member. It never leaves the machine, nor this process.
@@ -26,6 +30,9 @@ func (m *Member) appendTo(b []byte) []byte {
 	if m.Final != nil {
 		flags |= memberFinal
 	}
+	if m.Final != nil && m.Exact != nil {
+		flags |= memberExact
+	}
 	b = append(b, flags)
 	b = appendString(b, m.Path)
 	b = appendString(b, m.Name)
@@ -35,7 +42,33 @@ func (m *Member) appendTo(b []byte) []byte {
 	if m.Final == nil {
 		return b
 	}
-	return appendRegular(b, m.Final)
+	b = appendRegular(b, m.Final)
+	if m.Exact != nil {
+		b = appendExact(b, m.Exact)
+	}
+	return b
+}
+
+// appendExact encodes what a restore needs of an index.
+func appendExact(b []byte, e *pathindex.Entry) []byte {
+	var flags byte
+	if e.Exact {
+		flags = memberExact
+	}
+	if e.HasSum {
+		flags |= memberSum
+	}
+	b = append(b, flags)
+	for _, n := range [...]int64{e.Size, e.ModNanos, int64(e.Link), int64(len(e.Xattrs)), int64(len(e.Holes))} {
+		b = binary.AppendVarint(b, n)
+	}
+	for _, x := range e.Xattrs {
+		b = appendString(appendString(b, x.Name), x.Value)
+	}
+	for _, h := range e.Holes {
+		b = binary.AppendVarint(binary.AppendVarint(b, h.Offset), h.Length)
+	}
+	return append(b, e.Sum[:]...)
 }
 
 func appendRegular(b []byte, e *catalog.Entry) []byte {
@@ -74,6 +107,9 @@ func readMember(r *bufio.Reader) (*Member, error) {
 	if flags&memberFinal != 0 {
 		m.Final = d.regular(m.Path)
 	}
+	if flags&memberExact != 0 {
+		m.Exact = d.exact(m.Final)
+	}
 	if d.bad {
 		return nil, errors.New("bad record")
 	}
@@ -90,6 +126,32 @@ func (d *memberDecoder) regular(path string) *catalog.Entry {
 	e.ModTime = d.varint()
 	e.Blocks, e.BlockLength = uint32(d.varint()), uint32(d.varint())
 	copy(e.Sum[:], d.bytes(catalog.SumSize))
+	return e
+}
+
+func (d *memberDecoder) exact(of *catalog.Entry) *pathindex.Entry {
+	if of == nil {
+		d.bad = true
+		return nil
+	}
+	e := &pathindex.Entry{Entry: of.Entry}
+	flags := d.byte()
+	e.Exact, e.HasSum = flags&memberExact != 0, flags&memberSum != 0
+	e.Size, e.ModNanos, e.Link = d.varint(), d.varint(), uint64(d.varint())
+	xattrs, holes := d.varint(), d.varint()
+	for range xattrs {
+		if d.bad {
+			return nil
+		}
+		e.Xattrs = append(e.Xattrs, fsattr.Xattr{Name: d.string(), Value: d.string()})
+	}
+	for range holes {
+		if d.bad {
+			return nil
+		}
+		e.Holes = append(e.Holes, fsattr.Hole{Offset: d.varint(), Length: d.varint()})
+	}
+	copy(e.Sum[:], d.bytes(uint64(len(e.Sum))))
 	return e
 }
 

@@ -9,6 +9,7 @@
 //   - the content of a regular file comes from its last whole snapshot, that is
 //     where the sets before have it absent, deleted or of another type, and from
 //     the diffs after it (archive format, sections 4.1 and 13);
+//   - a version that an index says is stored whole needs nothing before it;
 //   - a version whose signature is that of an earlier version since that snapshot
 //     has the same content, so the diffs between them are not read: a change of
 //     mode, owner or time alone makes a diff that copies the whole file.
@@ -21,6 +22,7 @@ import (
 	"fmt"
 
 	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 )
 
 // An Input is one set of those that duplicity would read for the time asked
@@ -28,6 +30,10 @@ import (
 type Input struct {
 	Catalog *catalog.Reader
 	Volumes *Volumes
+	// Index is that of a set which Isotherm wrote; nil for none. It tells which changed
+	// files are stored whole, so that nothing before is read for them, and what
+	// the volumes do not. Where it contradicts catalog or manifest it is passed over.
+	Index *pathindex.Finder
 }
 
 // Options say how much is computed.

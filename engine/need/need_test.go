@@ -17,6 +17,7 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/need"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 )
 
 // part is one member of a volume of the model: a whole content or delta, or a
@@ -28,8 +29,10 @@ type part struct {
 	n, of    int    // piece n of so many
 }
 
-// history is a model of a chain, as duplicity would write it.
+// history is a model of a chain, as duplicity would write it, or for some sets
+// Isotherm.
 type history struct {
+	indexes  [][]pathindex.Entry // by set; nil for duplicity's
 	catalogs [][]catalog.Entry
 	volumes  [][][]part // by set, by volume
 	states   []map[string]catalog.Entry
@@ -44,6 +47,7 @@ func drawHistory(t *rapid.T) *history {
 	for set := range rapid.IntRange(1, 8).Draw(t, "sets") {
 		var touched []catalog.Entry
 		var parts []part
+		indexed := rapid.Bool().Draw(t, "indexed")
 		for _, path := range names {
 			old, existed := state[path]
 			kind := rapid.SampledFrom([]string{"keep", "keep", "file", "file", "metadata", "delete", "dir", "link"}).Draw(t, "change")
@@ -73,7 +77,8 @@ func drawHistory(t *rapid.T) *history {
 					text = rapid.SampledFrom([]string{"", "A", "B", "C", "D"}).Draw(t, "content")
 				}
 				p := part{path: path, new: text, of: 1}
-				if existed && old.Type == index.Regular {
+				// Isotherm stores changed files whole if it likes.
+				if existed && old.Type == index.Regular && !(indexed && rapid.Bool().Draw(t, "whole")) {
 					p.diff, p.old = true, content[path]
 				}
 				if rapid.Bool().Draw(t, "long") {
@@ -95,10 +100,78 @@ func drawHistory(t *rapid.T) *history {
 		}
 		h.catalogs = append(h.catalogs, touched)
 		h.volumes = append(h.volumes, cut(t, parts))
+		var entries []pathindex.Entry
+		if indexed {
+			entries = indexOf(t, touched, h.volumes[set])
+		}
+		h.indexes = append(h.indexes, entries)
 		h.states = append(h.states, maps.Clone(state))
 		h.contents = append(h.contents, maps.Clone(content))
 	}
 	return h
+}
+
+// indexOf returns the index of a set. Some of its entries contradict the catalog or
+// the manifest: these are right for all that can be told of them, but are to be passed over.
+func indexOf(t *rapid.T, touched []catalog.Entry, volumes [][]part) []pathindex.Entry {
+	var entries []pathindex.Entry
+	for _, e := range touched {
+		x := pathindex.Entry{Entry: e.Entry}
+		for n, parts := range volumes {
+			for _, p := range parts {
+				if p.path != e.Path {
+					continue
+				}
+				if x.First == 0 {
+					x.First = int32(n + 1)
+				}
+				x.Last, x.Diff = int32(n+1), p.diff
+				x.Parts++
+			}
+		}
+		if e.Type == index.Regular {
+			x.Exact, x.Size, x.HasSum = true, int64(e.Blocks)*512, true
+			x.Sum = sumOf(e.Path, e.Blocks, e.Sum)
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "lie") {
+		case 0:
+			if x.First > 0 {
+				x.First, x.Last = 1000, 1001
+			}
+		case 1:
+			// It is whole indeed only if there is no older version; who believed it
+			// would go on from nothing.
+			x.Size += 513
+			if x.Exact {
+				x.Diff = false
+			}
+		}
+		entries = append(entries, x)
+	}
+	return entries
+}
+
+// sumOf stands for the SHA-256 of a content.
+func sumOf(path string, blocks uint32, signature [catalog.SumSize]byte) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%s %d %x", path, blocks, signature))
+}
+
+// finder reads the index of a set.
+func (h *history) finder(t interface{ Fatal(...any) }, set int) *pathindex.Finder {
+	if set >= len(h.indexes) || h.indexes[set] == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	w := pathindex.NewWriter(&b)
+	for i := range h.indexes[set] {
+		if err := w.Add(&h.indexes[set][i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(pathindex.Origin{1}); err != nil {
+		t.Fatal(err)
+	}
+	return pathindex.NewFinder(pathindex.NewReader(&b))
 }
 
 // cut deals parts out to volumes, in order, none of them empty.
@@ -131,7 +204,7 @@ func (h *history) inputs(t interface{ Fatal(...any) }, upTo int) []need.Input {
 				t.Fatal(err)
 			}
 		}
-		sets = append(sets, need.Input{Catalog: catalog.NewReader(&b), Volumes: v})
+		sets = append(sets, need.Input{Catalog: catalog.NewReader(&b), Volumes: v, Index: h.finder(t, i)})
 	}
 	return sets
 }
@@ -143,6 +216,7 @@ type restorer struct {
 	steps   map[string]int    // steps applied, by path
 	content map[string]string // so far
 	final   map[string]catalog.Entry
+	exact   int // files that an index knows
 }
 
 func (r *restorer) apply(t *rapid.T, v need.Volume, members []*need.Member) {
@@ -169,6 +243,12 @@ func (r *restorer) apply(t *rapid.T, v need.Volume, members []*need.Member) {
 			r.steps[m.Path]++
 			if m.Final != nil {
 				r.final[m.Path] = *m.Final
+			}
+			if m.Exact != nil {
+				r.exact++
+				if m.Final == nil || m.Exact.Sum != sumOf(m.Path, m.Final.Blocks, m.Final.Sum) || m.Exact.Size != int64(m.Final.Blocks)*512 {
+					t.Fatalf("%q: index %+v, catalog %+v", m.Path, m.Exact, m.Final)
+				}
 			}
 		}
 		if !read {
@@ -215,7 +295,7 @@ func TestCompute(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		r := &restorer{h, map[string]int{}, map[string]int{}, map[string]string{}, map[string]catalog.Entry{}}
+		r := &restorer{h, map[string]int{}, map[string]int{}, map[string]string{}, map[string]catalog.Entry{}, 0}
 		for _, i := range shuffled(t, s) {
 			var members []*need.Member
 			for m, err := range s.Members(i) {
@@ -265,6 +345,52 @@ func file(path, content string, mtime int64) catalog.Entry {
 	}
 	copy(e.Sum[:], sum[:])
 	return e
+}
+
+// What an index says is stored whole needs nothing that came before, and a content
+// that is stored again whole is taken from there.
+func TestWhole(t *testing.T) {
+	t.Parallel()
+	const diff = 'd'
+	for _, tt := range []struct {
+		name     string
+		contents string // by set
+		stored   string // by set: w for whole, d for a delta, a space for a set without an index
+		want     []int32
+	}{
+		{"changed", "abc", "wdw", []int32{2}},
+		{"changed, without an index", "abc", "wd ", []int32{0, 1, 2}},
+		{"built upon", "abc", "wwd", []int32{1, 2}},
+		{"stored again", "abb", "wdw", []int32{2}},
+		{"first of all", "abb", "www", []int32{1}},
+		{"full set of duplicity's", "abc", " dd", []int32{0, 1, 2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := &history{}
+			for i, content := range tt.contents {
+				e := file("f", string(content), int64(i))
+				h.catalogs = append(h.catalogs, []catalog.Entry{e})
+				h.volumes = append(h.volumes, [][]part{{{path: "f"}}})
+				var entries []pathindex.Entry
+				if tt.stored[i] != ' ' {
+					entries = []pathindex.Entry{{Entry: e.Entry, First: 1, Last: 1, Parts: 1, Diff: tt.stored[i] == diff}}
+				}
+				h.indexes = append(h.indexes, entries)
+			}
+			s, err := need.Compute(t.Context(), h.inputs(t, len(tt.contents)-1), nil, need.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int32
+			for _, v := range s.Volumes {
+				got = append(got, v.Set)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("sets %v are needed, want %v", got, tt.want)
+			}
+		})
+	}
 }
 
 func TestVersions(t *testing.T) {

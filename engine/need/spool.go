@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 )
 
 // A Member is one entry of a difftar that must be read, whole or the part of it
@@ -23,7 +24,10 @@ type Member struct {
 	Step int
 	// Final is set on the last step: the file's metadata at the time asked
 	// for.
-	Final       *catalog.Entry
+	Final *catalog.Entry
+	// Exact is what the index knows of the path then; nil when there is none, or
+	// none that agrees with the signatures. Set on the last step alone.
+	Exact       *pathindex.Entry
 	First, Last int // the volumes of the set that hold its parts
 }
 

@@ -49,6 +49,11 @@ func (v *Volumes) Len() int { return len(v.numbers) }
 // Number returns the number of volume i, counted from 0.
 func (v *Volumes) Number(i int) int { return int(v.numbers[i]) }
 
+// find returns which volume has a number.
+func (v *Volumes) find(number int) (int, bool) {
+	return slices.BinarySearchFunc(v.numbers, number, func(n int32, number int) int { return int(n) - number })
+}
+
 // A walk goes through the volumes of a set in step with its paths.
 type walk struct {
 	*Volumes

@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"engine/pathindex":  {"engine/index", "engine/catalog", "engine/fsattr"},
 	"engine/writerlock": {"backends"},
 	"engine/catalog":    {"engine/index", "engine/sigtar"},
-	"engine/need":       {"engine/index", "engine/catalog", "engine/manifest"},
+	"engine/need":       {"engine/index", "engine/catalog", "engine/pathindex", "engine/fsattr", "engine/manifest"},
 	"internal/dupname":  {},
 }
 
