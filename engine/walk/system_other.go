@@ -9,11 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/isotherm-backup/isotherm/engine/index"
 )
+
+var errLost = errors.New("the whole source is gone")
 
 // A handle is the full path of a directory: what only needs the standard library
 // works on every system.
@@ -29,7 +32,9 @@ func (d *descriptor) init() {}
 
 // open finds out what the root is.
 func (t *Tree) open() error {
-	t.name = filepath.Clean(t.name)
+	if t.name != "" {
+		t.name = filepath.Clean(t.name)
+	}
 	var e Entry
 	if err := t.describeRoot(&e); err != nil {
 		return err
@@ -75,17 +80,36 @@ func (t *Tree) enter(up handle, _ *dir, e *Entry) (h handle, same bool, err erro
 	path := filepath.Join(string(up), e.base())
 	info, err := os.Lstat(path)
 	if err != nil {
-		return "", false, bare(err)
+		return "", false, t.unlessLost(err)
 	}
 	if !info.IsDir() {
 		return "", false, errNotDir
 	}
-	return handle(path), true, nil
+	now := *e
+	err = now.fill(info)
+	if same = now.Inode == e.Inode && now.Device == e.Device; !same {
+		*e = now
+	}
+	return handle(path), same, err
+}
+
+// unlessLost returns the bare error. When the whole source is gone, such as a drive that
+// was taken out, it is not that a path does not exist: nothing says that it was deleted.
+func (t *Tree) unlessLost(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, lost := os.Lstat(t.name); lost != nil {
+			return errLost
+		}
+	}
+	return bare(err)
 }
 
 // describe describes an entry of a directory.
 func (t *Tree) describe(h handle, e *Entry) error {
-	return lstat(filepath.Join(string(h), e.base()), e)
+	if err := lstat(filepath.Join(string(h), e.base()), e); err != nil {
+		return t.unlessLost(err)
+	}
+	return nil
 }
 
 // has reports whether an entry of a directory is a directory that has an
@@ -94,15 +118,26 @@ func (t *Tree) has(h handle, e *Entry, name string) bool {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/`+string(filepath.Separator)) {
 		return false
 	}
-	_, err := os.Lstat(filepath.Join(string(h), e.base(), name))
-	return err == nil
+	dir := filepath.Join(string(h), e.base())
+	_, err := os.Lstat(filepath.Join(dir, name))
+	if !errors.Is(err, fs.ErrPermission) {
+		return err == nil
+	}
+	// Who may not search it may be allowed to list it.
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1) // as many as can be had
+	return slices.Contains(names, name)
 }
 
 // list lists a directory.
 func (t *Tree) list(_ *dir, h handle, l *listing, _ []byte, stopped *atomic.Bool) error {
 	f, err := os.Open(string(h))
 	if err != nil {
-		return bare(err)
+		return t.unlessLost(err)
 	}
 	defer f.Close()
 	for !stopped.Load() {
@@ -116,7 +151,7 @@ func (t *Tree) list(_ *dir, h handle, l *listing, _ []byte, stopped *atomic.Bool
 			if err == io.EOF {
 				return nil
 			}
-			return bare(err)
+			return t.unlessLost(err)
 		}
 	}
 	return nil

@@ -122,6 +122,19 @@ func TestRoots(t *testing.T) {
 	}
 }
 
+// TestRootGoes walks from a root that was deleted after it was opened: that is
+// not a source in which everything was deleted.
+func TestRootGoes(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir() + "/root"
+	grow(t, root, "f")
+	tree := open(t, root)
+	do(t, os.RemoveAll(root))
+	if got := pathsOf(walkAll(t, tree, walk.Options{})); !slices.Equal(got, []string{"!"}) {
+		t.Errorf("walked over %q, want the root with an error", got)
+	}
+}
+
 // TestRootOfSelection walks from a root that the selector would leave out: it is
 // not asked about.
 func TestRootOfSelection(t *testing.T) {

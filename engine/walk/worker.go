@@ -93,9 +93,10 @@ func (w *worker) listing() *listing {
 	return w.names
 }
 
-// fail records why the directory of a chunk could not be listed.
+// fail records why the directory of a chunk could not be listed. A source that is gone is an
+// error: nothing says that its files were deleted.
 func (c *chunk) fail(err error) {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && c.dir.parent != nil {
 		c.gone = true
 		return
 	}
