@@ -30,7 +30,7 @@ type PrunePlan struct {
 	// Listed were to be deleted before; those whose day has come go, too.
 	Listed []Deletion `json:"listed,omitempty"`
 	// Stores are the shares of Sets and Files.
-	Stores []StoreShare `json:"stores"`
+	Stores []StoreShare `json:"stores,omitempty"`
 	// Fee is what it would cost to delete Sets and Files now: one amount per
 	// currency, none when nothing.
 	Fee []price.Amount `json:"fee,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -120,54 +121,46 @@ func (f *setFiles) sort() {
 
 // deleteSet deletes the files of a set in the order of the archive format, section
 // 11: first the manifest, so that at no moment a set looks complete that is not.
-// What is in the way of one file stops it. It returns what was deleted.
-func (a *Archive) deleteSet(ctx context.Context, v *view, f *setFiles) (gone DeletedCount, err error) {
+// What is in the way of one file stops it. The report counts what was deleted.
+func (a *Archive) deleteSet(ctx context.Context, v *view, f *setFiles, report *PruneReport) error {
 	for _, i := range slices.Concat(f.manifests, f.metadata) {
 		if err := a.tiers.Delete(ctx, v.name(i)); err != nil {
-			return gone, err
+			return err
 		}
-		gone.add(v.file(i).Size)
+		report.add(v.file(i).Size)
 		a.progress.Add(StageDelete, 1)
 	}
-	return a.deleteVolumes(ctx, v, f.volumes, gone)
+	return a.deleteVolumes(ctx, v, f.volumes, report)
 }
 
 // deleteVolumes deletes some at once. Without a manifest the set is incomplete
 // whichever of them are left.
-func (a *Archive) deleteVolumes(ctx context.Context, v *view, volumes []setVolume, gone DeletedCount) (DeletedCount, error) {
-	done := make([]bool, len(volumes))
-	g, ctx := errgroup.WithContext(ctx)
+func (a *Archive) deleteVolumes(ctx context.Context, v *view, volumes []setVolume, report *PruneReport) error {
+	var mu sync.Mutex // guards report
+	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(deleteStreams)
-	for i, volume := range volumes {
-		if ctx.Err() != nil {
+	for _, volume := range volumes {
+		if inner.Err() != nil {
 			break
 		}
 		g.Go(func() error {
-			if err := a.tiers.Delete(ctx, v.name(volume.file)); err != nil {
+			if err := a.tiers.Delete(inner, v.name(volume.file)); err != nil {
 				return err
 			}
-			done[i] = true
+			mu.Lock()
+			report.add(v.file(volume.file).Size)
+			mu.Unlock()
 			a.progress.Add(StageDelete, 1)
 			return nil
 		})
 	}
-	err := g.Wait()
-	for i, volume := range volumes {
-		if done[i] {
-			gone.add(v.file(volume.file).Size)
-		}
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	return gone, err
+	return ctx.Err() // which may have come before any volume
 }
 
-// DeletedCount is what was deleted.
-type DeletedCount struct {
-	Sets  int   `json:"sets"`
-	Files int   `json:"files"` // names; a mirror's copies of one count once
-	Bytes int64 `json:"bytes"` // of one copy each
-}
-
-func (c *DeletedCount) add(size int64) {
-	c.Files++
-	c.Bytes += size
+func (r *PruneReport) add(size int64) {
+	r.Files++
+	r.Bytes += size
 }

@@ -15,7 +15,9 @@ import (
 // PruneReport is what Prune, PruneDue, Cleanup or KeepSets did. It is valid with an
 // error, too.
 type PruneReport struct {
-	DeletedCount
+	Sets  int   `json:"sets"`
+	Files int   `json:"files"` // names; a mirror's copies of one count once
+	Bytes int64 `json:"bytes"` // of one copy each
 	// Waiting are the sets that are deleted later, the newest first.
 	Waiting []Deletion `json:"waiting,omitempty"`
 	// Kept were listed to be deleted and are needed, so they were taken off the
@@ -112,10 +114,7 @@ func (a *Archive) carryOut(ctx context.Context, report *PruneReport) error {
 	}
 	a.progress.Expect(StageDelete, int64(total))
 	for _, id := range due {
-		gone, err := a.deleteSet(ctx, v, files[id])
-		report.Files += gone.Files
-		report.Bytes += gone.Bytes
-		if err != nil {
+		if err := a.deleteSet(ctx, v, files[id], report); err != nil {
 			return fmt.Errorf("delete the set of %s: %w", stamp(id.time()), err)
 		}
 		report.Sets++

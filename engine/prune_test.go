@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -220,6 +221,27 @@ func TestPruneInterrupted(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A prune that is cancelled between two files has not deleted the set.
+func TestPruneCancelled(t *testing.T) {
+	t.Parallel()
+	rig := newPruneRig(t, chains(t, "plain-gz", 2), dayOf(400))
+	m := rig.machine()
+	if err := m.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := m.current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := m.filesBySet(v)[setID{dupname.Full, 0, dayOf(0).Unix()}]
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	report := &PruneReport{}
+	if err := m.deleteVolumes(ctx, v, files.volumes, report); !errors.Is(err, context.Canceled) || report.Files != 0 || len(files.volumes) != 2 {
+		t.Errorf("%d of %d volumes deleted, %v", report.Files, len(files.volumes), err)
 	}
 }
 

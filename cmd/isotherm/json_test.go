@@ -63,6 +63,17 @@ var jsonObjects = []struct {
 	{"thaw job", reflect.TypeFor[thaw.Status]()},
 	{"isotherm restore", reflect.TypeFor[restoreAnswer]()},
 	{"isotherm verify", reflect.TypeFor[verifyAnswer]()},
+	{"isotherm prune", reflect.TypeFor[pruneAnswer]()},
+	{"deletion plan", reflect.TypeFor[engine.PrunePlan]()},
+	{"rules", reflect.TypeFor[engine.PruneRules]()},
+	{"set that goes", reflect.TypeFor[engine.PruneSet]()},
+	{"share of a store", reflect.TypeFor[engine.StoreShare]()},
+	{"listed deletion", reflect.TypeFor[engine.Deletion]()},
+	{"chain that stays", reflect.TypeFor[engine.KeptChain]()},
+	{"file of no set", reflect.TypeFor[engine.LeftoverFile]()},
+	{"resumable backup", reflect.TypeFor[engine.Resumable]()},
+	{"deletions", reflect.TypeFor[engine.PruneReport]()},
+	{"set kept after all", reflect.TypeFor[engine.KeptDeletion]()},
 	{"isotherm repair", reflect.TypeFor[repairAnswer]()},
 	{"step", reflect.TypeFor[tiering.Step]()},
 	{"isotherm retier", reflect.TypeFor[retierAnswer]()},
@@ -318,7 +329,31 @@ func exampleAnswers(t *testing.T) map[string]string {
 	}
 	answers["repair --dry-run"] = h.answer(t, 0, reflect.TypeFor[repairAnswer](), "repair", "--dry-run")
 	answers["repair"] = h.answer(t, 0, reflect.TypeFor[repairAnswer](), "repair")
+
+	h.must(t, "import", anotherFull(t, archive))
+	answers["prune"] = h.answer(t, 0, reflect.TypeFor[pruneAnswer](), "prune", "--keep-full", "1", "--yes")
 	return answers
+}
+
+// anotherFull copies the full set of an archive, as that of a month later.
+func anotherFull(t *testing.T, archive string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := filepath.Glob(filepath.Join(archive, "duplicity-full*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no full set: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.Replace(filepath.Base(file), "20240101", "20240201", 1)
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // answer runs a command with --json and checks that the page knows every key.
