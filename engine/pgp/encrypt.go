@@ -60,7 +60,8 @@ type Sealer struct {
 }
 
 // NewSealer finds keys and checks them. The errors are ErrUnusableKey, and
-// ErrPassphrase if the key that signs stays locked.
+// ErrPassphrase if the key that signs stays locked. If gpg has to sign, it makes a
+// message for a trial, for which it may ask for a card.
 func NewSealer(c Sealing) (*Sealer, error) {
 	if len(c.Recipients)+len(c.HiddenRecipients) == 0 && c.Passphrase == "" {
 		return nil, errors.New("neither a recipient nor a passphrase to encrypt with")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
@@ -13,24 +14,34 @@ import (
 
 // export returns the public keys that gpg has of an id.
 func (p *program) export(id string) (openpgp.EntityList, error) {
-	args := []string{"--batch", "--no-tty"}
-	if p.home != "" {
-		args = append(args, "--homedir", p.home)
+	keys, err := p.ask("--export", "0x"+id)
+	if err != nil || len(keys) == 0 {
+		return nil, err
 	}
-	cmd := exec.Command(p.path, append(args, "--export", "0x"+id)...)
-	var keys bytes.Buffer
-	var stderr tail
-	cmd.Stdout, cmd.Stderr = &keys, &stderr
-	if err := cmd.Run(); err != nil && keys.Len() == 0 {
-		if _, exited := errors.AsType[*exec.ExitError](err); exited {
-			return nil, fmt.Errorf("export it from gpg's key ring: gpg says: %s", &stderr)
-		}
+	return openpgp.ReadKeyRing(bytes.NewReader(keys))
+}
+
+// hasSecret reports whether gpg knows where the secret part of a key is: with its
+// agent, or on a card.
+func (p *program) hasSecret(id string) (bool, error) {
+	list, err := p.ask("--with-colons", "--list-secret-keys", "0x"+id)
+	return len(list) > 0, err
+}
+
+// ask runs gpg for an answer about its key ring. It is empty if gpg has no such
+// key, in which case gpg may exit as if it had failed.
+func (p *program) ask(args ...string) ([]byte, error) {
+	options := []string{"--batch", "--no-tty"}
+	if p.home != "" {
+		options = append(options, "--homedir", p.home)
+	}
+	cmd := exec.Command(p.path, append(options, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	answer, err := cmd.Output()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		return nil, fmt.Errorf("run gpg: %w", err)
 	}
-	if keys.Len() == 0 {
-		return nil, nil
-	}
-	return openpgp.ReadKeyRing(&keys)
+	return answer, nil
 }
 
 // gpgSealer has gpg make messages.
@@ -44,13 +55,17 @@ func newGPGSealer(p *program, c Sealing, to []recipient) (*gpgSealer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if known, err := p.hasSecret(id); err != nil || !known {
+		return nil, errors.Join(err, fmt.Errorf("sign with %s: %w: its secret part is neither in the key files nor known to gpg", c.Sign, ErrUnusableKey))
+	}
 	args := []string{"--trust-model", "always", "--compress-algo", "zip", "--local-user", "0x" + id, "--sign"}
 	if len(to) == 0 {
 		if c.SignPassphrase != "" && c.SignPassphrase != c.Passphrase {
 			return nil, errors.New("gpg takes one passphrase only, and so cannot encrypt with one and sign with another: " +
 				"give it the key that signs without a passphrase, or in a key file")
 		}
-		return &gpgSealer{program: p, args: append(args, "--symmetric")}, nil
+		g := &gpgSealer{program: p, args: append(args, "--symmetric")}
+		return g, g.try()
 	}
 	for _, r := range to {
 		option := "--recipient"
@@ -59,7 +74,18 @@ func newGPGSealer(p *program, c Sealing, to []recipient) (*gpgSealer, error) {
 		}
 		args = append(args, option, fmt.Sprintf("%X!", r.key.Fingerprint)) // this very subkey
 	}
-	return &gpgSealer{program: p, args: append(args, "--encrypt")}, nil
+	g := &gpgSealer{program: p, args: append(args, "--encrypt")}
+	return g, g.try()
+}
+
+// try makes an empty message. gpg signs at the end of one: without that, who has
+// forgotten a passphrase or a card would learn of it after the first volume.
+func (g *gpgSealer) try() error {
+	w, err := g.encrypt(io.Discard)
+	if err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 // encrypt runs gpg as a filter. It ends when the message is closed.

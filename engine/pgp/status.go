@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -20,6 +21,9 @@ type status struct {
 	missing       []string // ids of secret keys
 	verdicts      []verdict
 }
+
+// gpgBadPassphrase is GPG_ERR_BAD_PASSPHRASE of libgpg-error.
+const gpgBadPassphrase = 11
 
 // maxStatusLine bounds a line, which holds at most a user id or a file name.
 const maxStatusLine = 16 << 10
@@ -42,17 +46,23 @@ func (s *status) read(r io.Reader) {
 }
 
 func (s *status) line(keyword string, args []string) {
-	first := ""
+	first, last := "", ""
 	if len(args) > 0 {
-		first = args[0]
+		first, last = args[0], args[len(args)-1]
 	}
 	switch keyword {
 	case "DECRYPTION_INFO":
 		s.began = true
 	case "DECRYPTION_OKAY":
 		s.decrypted = true
-	case "DECRYPTION_FAILED", "FAILURE":
+	case "DECRYPTION_FAILED":
 		s.failed = true
+	case "FAILURE":
+		s.failed = true
+		// "sign-encrypt 67108875": where it comes from, and in 16 bits what it is.
+		if n, err := strconv.ParseUint(last, 10, 32); err == nil && n&0xffff == gpgBadPassphrase {
+			s.badPassphrase = true
+		}
 	case "GOODMDC":
 		s.unmodified = true
 	case "BADMDC":
