@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/klauspost/compress"
 	"github.com/klauspost/compress/flate"
 )
 
@@ -55,6 +56,7 @@ type Codec struct {
 	stop sync.Once
 
 	compressors sync.Pool // of *flate.Writer
+	stores      sync.Pool // of *flate.Writer that do not compress
 	buffers     sync.Pool // of *[]byte
 }
 
@@ -96,19 +98,30 @@ type block struct {
 // sizes of a block in bytes; they outlive its buffers.
 type sizes struct{ plain, stored int64 }
 
+// incompressible is what compress.Estimate says at most of what is not worth a
+// try, such as pictures, films and what is compressed already.
+const incompressible = 0.01
+
 // compress makes the block's part of a deflate stream, which ends at a byte.
 func (c *Codec) compress(b *block) error {
 	out := sink{c.buffer()[:0]}
-	z, ok := c.compressors.Get().(*flate.Writer)
-	if ok {
-		z.ResetDict(&out, b.dict)
-	} else {
+	pool, level := &c.compressors, c.opts.Level
+	if len(b.plain) > minBlock/2 && compress.Estimate(b.plain) < incompressible {
+		pool, level = &c.stores, flate.NoCompression
+	}
+	z, ok := pool.Get().(*flate.Writer)
+	switch {
+	case !ok:
 		var err error
-		if z, err = flate.NewWriterDict(&out, c.opts.Level, b.dict); err != nil {
+		if z, err = flate.NewWriterDict(&out, level, b.dict); err != nil {
 			return err
 		}
+	case level == flate.NoCompression:
+		z.Reset(&out)
+	default:
+		z.ResetDict(&out, b.dict)
 	}
-	defer c.compressors.Put(z)
+	defer pool.Put(z)
 	if _, err := z.Write(b.plain); err != nil {
 		return err
 	}

@@ -29,6 +29,12 @@ func Corpus(ctx context.Context, dir string, megabytes, seed int) error {
 	return err
 }
 
+// Mutate changes, removes and adds about a fraction of the files of a tree.
+func Mutate(ctx context.Context, dir string, seed int, fraction float64) error {
+	_, err := Run(exec.CommandContext(ctx, "python3", "-c", corpus, "mutate", dir, strconv.Itoa(seed), fmt.Sprint(fraction)))
+	return err
+}
+
 // Usage is what a process took, its children included.
 type Usage struct {
 	Wall time.Duration
