@@ -194,10 +194,7 @@ func (d *dir) before(other *dir) bool {
 // openBelow opens a directory by its name in the one above. When the process has too many files
 // open, those that the Tree can do without are closed first.
 func (t *Tree) openBelow(up int, d *dir) (int, error) {
-	name := d.path
-	if d.parent.path != "" {
-		name = name[len(d.parent.path)+1:]
-	}
+	name := d.path[d.parent.prefix():]
 	fd, err := openDirectory(up, name)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		t.mu.Lock()

@@ -12,3 +12,27 @@ type dir struct {
 	users atomic.Int32
 	descriptor
 }
+
+// prefix returns the length of what comes before names in the directory's paths.
+func (d *dir) prefix() int {
+	if d.path == "" {
+		return 0
+	}
+	return len(d.path) + 1
+}
+
+// below returns the first chunk of a directory in d.
+func (d *dir) below(e *Entry) *chunk {
+	sub := &dir{parent: d, path: e.Path}
+	sub.init()
+	d.users.Add(1)
+	return &chunk{dir: sub, key: e.Path, entry: e}
+}
+
+// base returns the name of an entry in its directory.
+func (e *Entry) base() string {
+	if e.dir == nil {
+		return e.Path
+	}
+	return e.Path[e.dir.prefix():]
+}

@@ -12,3 +12,6 @@ func (t *Tree) CloseIdle() int {
 	}
 	return len(t.descriptors.open)
 }
+
+// Users is how many uses of the root are still to come.
+func (t *Tree) Users() int { return int(t.root.users.Load()) }

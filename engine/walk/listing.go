@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/isotherm-backup/isotherm/engine/index"
 )
@@ -85,4 +86,23 @@ func (l *listing) common() int {
 		}
 	}
 	return n
+}
+
+// paths returns the joined paths of names in a directory, one after the other in
+// one string: a string for each would take much of the time of a walk.
+func (l *listing) paths(dir string, keys []key) string {
+	size := 0
+	for i := range keys {
+		size += len(dir) + 1 + int(keys[i].size)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for i := range keys {
+		if dir != "" {
+			b.WriteString(dir)
+			b.WriteByte('/')
+		}
+		b.Write(l.text(&keys[i]))
+	}
+	return b.String()
 }

@@ -113,14 +113,6 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-// base returns the name of an entry in its directory.
-func (e *Entry) base() string {
-	if e.dir == nil || e.dir.path == "" {
-		return e.Path
-	}
-	return e.Path[len(e.dir.path)+1:]
-}
-
 // A walker is a walk in progress.
 type walker struct {
 	ctx   context.Context

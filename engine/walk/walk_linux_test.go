@@ -71,6 +71,9 @@ func TestChunks(t *testing.T) {
 	}
 	compare(t, want, walkAll(t, tree, walk.Options{}))
 	compare(t, oracle(t, root, dice(1)), walkAll(t, tree, walk.Options{Select: dice(1)}))
+	if n := tree.Users(); n != 0 {
+		t.Errorf("the root is still to be used %d times", n)
+	}
 
 	// Several walks over one tree do not disturb each other.
 	for i := range 3 {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"math"
-	"strings"
 
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/selection"
@@ -165,30 +164,23 @@ func (w *worker) describe(c *chunk, d *dir) {
 	keys := c.names.keys[from:end]
 	paths := c.names.paths(d.path, keys)
 	c.entries = make([]Entry, 0, len(keys))
-	at := 0
 	for i := range keys {
-		size := len(d.path) + 1 + int(keys[i].size)
-		if d.path == "" {
-			size--
-		}
 		if w.queue.stopped.Load() {
 			return
 		}
+		size := d.prefix() + int(keys[i].size)
 		n := len(c.entries)
 		c.entries = c.entries[:n+1]
 		e := &c.entries[n]
-		e.Path, e.dir, e.Type, e.Err = paths[at:at+size], d, keys[i].kind, err
-		at += size
+		e.Path, e.dir, e.Type, e.Err = paths[:size], d, keys[i].kind, err
+		paths = paths[size:]
 		if !w.look(h, e) {
 			*e = Entry{}
 			c.entries = c.entries[:n]
 			continue
 		}
 		if e.Type == index.Directory && e.Err == nil {
-			sub := &dir{parent: d, path: e.Path}
-			sub.init()
-			d.users.Add(1)
-			e.sub = &chunk{dir: sub, key: e.Path, entry: e}
+			e.sub = d.below(e)
 		}
 	}
 }
@@ -240,23 +232,4 @@ func (e *Entry) seconds() int64 {
 		return e.ModTime
 	}
 	return e.ModNanos / 1e9
-}
-
-// paths returns the joined paths of names in a directory, one after the other in
-// one string: a string for each would take much of the time of a walk.
-func (l *listing) paths(dir string, keys []key) string {
-	size := 0
-	for i := range keys {
-		size += len(dir) + 1 + int(keys[i].size)
-	}
-	var b strings.Builder
-	b.Grow(size)
-	for i := range keys {
-		if dir != "" {
-			b.WriteString(dir)
-			b.WriteByte('/')
-		}
-		b.Write(l.bytes[keys[i].at:][:keys[i].size])
-	}
-	return b.String()
 }
