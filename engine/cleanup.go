@@ -71,8 +71,10 @@ func (a *Archive) PlanCleanup(ctx context.Context, opts CleanupOptions) (*PruneP
 		gone = append(gone, doomed{idOf(s), fmt.Sprintf("builds on the set of %s, which is not there", stamp(s.Start))})
 	}
 	stale := p.unknown(&gone, plan)
-	for _, marks := range checkpoints {
-		stale = append(stale, marks...)
+	for at, marks := range checkpoints {
+		if p.ended(at) {
+			stale = append(stale, marks...)
+		}
 	}
 	slices.Sort(stale)
 	for _, i := range stale {
@@ -80,6 +82,21 @@ func (a *Archive) PlanCleanup(ctx context.Context, opts CleanupOptions) (*PruneP
 	}
 	p.take(plan, gone)
 	return plan, nil
+}
+
+// ended reports whether the run of a set that is not incomplete has ended. Where other
+// archives may lie in the same place it must have left a set: the names of checkpoints
+// do not tell whose they are.
+func (p *planner) ended(at int64) bool {
+	if p.tiers.Policy().Prefixes == (dupname.Prefixes{}) {
+		return true
+	}
+	for s := range p.view.sets {
+		if s.End.Unix() == at {
+			return true
+		}
+	}
+	return false
 }
 
 func lacking(s *chain.Set) string {

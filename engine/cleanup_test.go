@@ -140,7 +140,7 @@ func TestCleanupWaits(t *testing.T) {
 func TestCleanupLeavesResumable(t *testing.T) {
 	t.Parallel()
 	without := []string{secondInc2 + ".manifest", secondNewSig}
-	checkpoint := "isotherm-checkpoint.20240202T000000Z.gpg"
+	checkpoint := "isotherm-checkpoint.20240201T000000Z.to.20240202T000000Z.vol1.gpg"
 	rig := damaged(t, dayOf(400), without...)
 	rig.write(checkpoint, []byte("x"))
 	before := rig.left()
@@ -186,7 +186,7 @@ func TestCleanupFiles(t *testing.T) {
 	t.Parallel()
 	rig := damaged(t, dayOf(400), secondInc2+".manifest", secondNewSig)
 	stale := map[string]string{
-		"isotherm-checkpoint.20240201T000000Z":                                         "checkpoint of a run that has ended",
+		"isotherm-checkpoint.20240131T000000Z.to.20240201T000000Z.vol1.gz":             "checkpoint of a run that has ended",
 		"isotherm-checkpoint.20240301T000000Z.2":                                       "checkpoint of a run that has ended",
 		"isotherm-index.20240301T000000Z.gz":                                           "nothing else of its set is there",
 		"duplicity-full-signatures.20240301T000000Z.sigtar.gz":                         "nothing else of its set is there",
@@ -196,7 +196,7 @@ func TestCleanupFiles(t *testing.T) {
 		"duplicity-inc.20240301T000000Z.to.20240302T000000Z.vol7.difftar.gz.par2.part": "",
 	}
 	kept := []string{
-		"isotherm-checkpoint.20240202T000000Z", "isotherm-checkpoint.unreadable", "isotherm-lock.1", "isotherm-job-x.json", "notes.txt",
+		"isotherm-checkpoint.20240201T000000Z.to.20240202T000000Z.vol1.gz", "isotherm-checkpoint.unreadable", "isotherm-lock.1", "isotherm-job-x.json", "notes.txt",
 		"isotherm-index.20240201T000000Z.to.20240202T000000Z.gz",
 	}
 	for name := range stale {

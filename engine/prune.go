@@ -55,7 +55,8 @@ type PruneSet struct {
 	On     time.Time    `json:"on"`
 	Stores []StoreShare `json:"stores"`
 
-	id setID
+	id   setID
+	file string // one of its files
 }
 
 // Fee is what it would cost to delete the set now: one amount per currency, none
@@ -192,7 +193,8 @@ func (p *planner) set(plan *PrunePlan, d doomed) PruneSet {
 		}
 		last = v.number
 	}
-	for range f.all {
+	for i := range f.all {
+		s.file = p.view.name(i)
 		s.Files++
 	}
 	for _, share := range s.Stores {
@@ -228,7 +230,7 @@ func (p *planner) delay(plan *PrunePlan) {
 func (p *PrunePlan) list() *deletion {
 	d := &deletion{Asked: p.Time.UTC()}
 	for _, s := range p.Sets {
-		d.Sets = append(d.Sets, deletionSet{Type: s.Type, Base: s.Base, Time: s.Time, Due: s.On.UTC(), Now: p.Now, Why: s.Why})
+		d.Sets = append(d.Sets, deletionSet{Type: s.Type, Base: s.Base, Time: s.Time, File: s.file, Due: s.On.UTC(), Now: p.Now, Why: s.Why})
 	}
 	return d
 }

@@ -43,6 +43,9 @@ type deletionSet struct {
 	Type string    `json:"type"` // full or incremental
 	Base time.Time `json:"base,omitzero"`
 	Time time.Time `json:"time"`
+	// File is one of its files. It tells the archive, where others have their sets
+	// in the same place under other prefixes, and the same times perhaps.
+	File string `json:"file"`
 	// Due is the day agreed on. Should the set's files turn out to reach their
 	// minimum durations later, as after a move to another class, that is the day.
 	Due time.Time `json:"due"`
@@ -88,20 +91,20 @@ func parseDeletion(text []byte) (*deletion, error) {
 	return &d, nil
 }
 
-// writeDeletion makes a list durable in the hot tier.
-func (a *Archive) writeDeletion(ctx context.Context, d *deletion) error {
+// writeDeletion makes a list durable in the hot tier, and returns its file's name.
+func (a *Archive) writeDeletion(ctx context.Context, d *deletion) (name string, err error) {
 	name, text, err := d.encode()
 	if err == nil {
 		_, err = a.tiers.Put(ctx, name, bytes.NewReader(text), backends.PutOptions{Size: int64(len(text))})
 	}
 	if err != nil {
-		return fmt.Errorf("list what is to be deleted: %w", err)
+		return "", fmt.Errorf("list what is to be deleted: %w", err)
 	}
-	return nil
+	return name, nil
 }
 
-// deletions reads the lists that v shows, by the names of their files. One that
-// cannot be read is an error: what it says may be due.
+// deletions reads the lists that v shows, by the names of their files, but for those
+// of other archives. One that cannot be read is an error: what it says may be due.
 func (a *Archive) deletions(ctx context.Context, v *view) (map[string]*deletion, error) {
 	var names []string
 	for i := range v.inventory.Files {
@@ -130,11 +133,22 @@ func (a *Archive) readDeletions(ctx context.Context, names []string) (map[string
 	}
 	lists := make(map[string]*deletion, len(names))
 	for i, d := range read {
-		if d != nil {
+		if d != nil && a.owns(d) {
 			lists[names[i]] = d
 		}
 	}
 	return lists, nil
+}
+
+// owns reports whether a list is of this archive.
+func (a *Archive) owns(d *deletion) bool {
+	for _, s := range d.Sets {
+		n, ok := a.parse(s.File)
+		if !ok || (setID{n.Type, seconds(n.Start), n.End.Unix()}) != s.id() {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *Archive) readDeletion(ctx context.Context, name string) (_ *deletion, err error) {
@@ -169,7 +183,7 @@ func (a *Archive) rewriteDeletion(ctx context.Context, name string, d *deletion,
 		return nil
 	}
 	if len(rest.Sets) > 0 {
-		if err := a.writeDeletion(ctx, rest); err != nil {
+		if _, err := a.writeDeletion(ctx, rest); err != nil {
 			return err
 		}
 	}

@@ -12,17 +12,32 @@ import (
 )
 
 // checkpointPrefix begins the names of the files by which an interrupted backup is
-// carried on; the time of its set follows.
+// carried on; the times of its set follow, as in the names of its volumes.
 const checkpointPrefix = policy.OwnPrefix + "checkpoint."
 
 // checkpointTime returns the time of the set that a checkpoint belongs to.
 func checkpointTime(name string) (time.Time, bool) {
 	rest, ok := strings.CutPrefix(name, checkpointPrefix)
-	if !ok || len(rest) < len(stampLayout) {
+	if !ok {
 		return time.Time{}, false
 	}
-	at, err := time.Parse(stampLayout, rest[:len(stampLayout)])
-	return at, err == nil
+	first, rest, ok := cutStamp(rest)
+	if !ok {
+		return time.Time{}, false
+	}
+	if second, incremental := strings.CutPrefix(rest, ".to."); incremental {
+		last, _, ok := cutStamp(second)
+		return last, ok
+	}
+	return first, true
+}
+
+func cutStamp(s string) (at time.Time, rest string, ok bool) {
+	if len(s) < len(stampLayout) {
+		return time.Time{}, s, false
+	}
+	at, err := time.Parse(stampLayout, s[:len(stampLayout)])
+	return at, s[len(stampLayout):], err == nil
 }
 
 // Deletion is a set that is listed to be deleted. Until then it can be restored.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,12 +51,15 @@ func (a *Archive) Prune(ctx context.Context, plan *PrunePlan, limit *price.Amoun
 }
 
 func (a *Archive) listAndCarryOut(ctx context.Context, plan *PrunePlan, report *PruneReport) error {
+	written := make(map[string]*deletion)
 	if d := plan.list(); len(d.Sets) > 0 {
-		if err := a.writeDeletion(ctx, d); err != nil {
+		name, err := a.writeDeletion(ctx, d)
+		if err != nil {
 			return err
 		}
+		written[name] = d
 	}
-	return a.carryOut(ctx, report)
+	return a.carryOut(ctx, written, report)
 }
 
 // PruneDue deletes the sets whose day has come. It is for the end of a backup, which
@@ -76,22 +80,26 @@ func (a *Archive) PruneDue(ctx context.Context) (*PruneReport, error) {
 	now := a.tiers.Clock().Now()
 	for _, d := range lists {
 		if slices.ContainsFunc(d.Sets, func(s deletionSet) bool { return !s.Due.After(now) }) {
-			return report, a.carryOut(ctx, report)
+			return report, a.carryOut(ctx, nil, report)
 		}
 	}
 	return report, nil
 }
 
-// carryOut lists the stores and works off what is due. The caller is the only
-// writer.
-func (a *Archive) carryOut(ctx context.Context, report *PruneReport) error {
+// carryOut lists the stores and works off what is due, by the lists that it finds and
+// those just written, which a listing may not show yet. The caller is the only writer.
+func (a *Archive) carryOut(ctx context.Context, written map[string]*deletion, report *PruneReport) error {
 	v, err := a.relist(ctx)
 	if err != nil {
 		return err
 	}
 	lists, err := a.deletions(ctx, v)
-	if err != nil || len(lists) == 0 {
+	if err != nil {
 		return err
+	}
+	maps.Copy(lists, written)
+	if len(lists) == 0 {
+		return nil
 	}
 	now := a.tiers.Clock().Now()
 	files := a.filesBySet(v)

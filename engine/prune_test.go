@@ -402,6 +402,37 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// Two archives in one place do not delete each other's sets, though these have the
+// same times, nor each other's checkpoints.
+func TestPruneOfTwoArchives(t *testing.T) {
+	t.Parallel()
+	rig := newPruneRig(t, chains(t, "plain-gz", 0), dayOf(100))
+	archive := chains(t, "plain-gz", 2)
+	for _, name := range listDir(t, archive) {
+		rig.put(filepath.Join(archive, name), "home_"+name)
+		rig.put(filepath.Join(archive, name), "www_"+name)
+	}
+	rig.write("isotherm-checkpoint.20240303T000000Z.vol1.gz", []byte("of www"))
+	rig.retention = "prefixes: {all: home_}"
+	rig.machine().prune(t, PruneOptions{PruneRules: PruneRules{KeepFull: 1}})
+	rig.clock.Advance(300 * 24 * time.Hour)
+	before := rig.left()
+	rig.retention = "prefixes: {all: www_}"
+	if report, err := rig.machine().PruneDue(t.Context()); err != nil || report.Files+len(report.Waiting) > 0 {
+		t.Errorf("the other archive: %+v, %v", report, err)
+	}
+	if diff := cmp.Diff(before, rig.left()); diff != "" || len(rig.own()) != 2 {
+		t.Errorf("own files %v\n%s", rig.own(), diff)
+	}
+	rig.retention = "prefixes: {all: home_}"
+	if report, err := rig.machine().PruneDue(t.Context()); err != nil || report.Sets != 3 || len(rig.own()) != 1 {
+		t.Errorf("the archive itself: %+v, %v; own files %v", report, err, rig.own())
+	}
+	if plan, _ := rig.machine().cleanup(t, CleanupOptions{}); !plan.IsEmpty() {
+		t.Errorf("cleanup finds %+v", plan.Files)
+	}
+}
+
 // Lists that cannot be read are named, and stop everything.
 func TestDamagedList(t *testing.T) {
 	t.Parallel()
@@ -426,7 +457,7 @@ func TestDamagedList(t *testing.T) {
 }
 
 func FuzzParseDeletion(f *testing.F) {
-	d := &deletion{Asked: dayOf(1), Sets: []deletionSet{{Type: "incremental", Base: dayOf(0), Time: dayOf(1), Due: dayOf(9), Why: "x"}}}
+	d := &deletion{Asked: dayOf(1), Sets: []deletionSet{{Type: "incremental", Base: dayOf(0), Time: dayOf(1), File: "x", Due: dayOf(9), Why: "x"}}}
 	_, text, err := d.encode()
 	if err != nil {
 		f.Fatal(err)

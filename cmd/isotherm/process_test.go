@@ -99,6 +99,8 @@ func TestSecretsStaySecret(t *testing.T) {
 		{"verify"},
 		{"repair"},
 		{"retier", "--yes"},
+		{"prune", "--keep-full", "1", "--yes"},
+		{"cleanup"},
 	} {
 		stdout, stderr, code := h.run(t, append([]string{"--log-level", "debug"}, args...)...)
 		if code != exitDone {
