@@ -16,6 +16,7 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/chain"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
 	"github.com/isotherm-backup/isotherm/engine/sigtar"
 	"github.com/isotherm-backup/isotherm/tiering"
@@ -176,7 +177,7 @@ func (a *Archive) openCopy(ctx context.Context, name, store string) (io.ReadClos
 
 // formatError marks what a file's content is to blame for as damage.
 func formatError(err error) error {
-	for _, kind := range []error{manifest.ErrFormat, sigtar.ErrFormat, catalog.ErrFormat, catalog.ErrOrder} {
+	for _, kind := range []error{manifest.ErrFormat, sigtar.ErrFormat, catalog.ErrFormat, catalog.ErrOrder, pathindex.ErrFormat, pathindex.ErrOrder, pathindex.ErrForeign} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%w: %w", backends.ErrCorrupt, err)
 		}

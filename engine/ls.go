@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -21,8 +22,8 @@ import (
 //
 // A path that does not exist then is a *PathError, after everything else has
 // been yielded.
-func (a *Archive) Ls(ctx context.Context, at time.Time, paths []string) iter.Seq2[*catalog.Entry, error] {
-	return func(yield func(*catalog.Entry, error) bool) {
+func (a *Archive) Ls(ctx context.Context, at time.Time, paths []string) iter.Seq2[*Path, error] {
+	return func(yield func(*Path, error) bool) {
 		v, p, err := a.point(at)
 		if err != nil {
 			yield(nil, err)
@@ -30,7 +31,9 @@ func (a *Archive) Ls(ctx context.Context, at time.Time, paths []string) iter.Seq
 		}
 		selection := catalog.NewSelection(clean(paths))
 		more := true
-		err = a.entries(ctx, v, p.Sets, selection, func(e *catalog.Entry) bool {
+		err = a.paths(ctx, v, p.Sets, func(key []byte, _ index.Type) (take, done bool) {
+			return selection.Has(key), selection.Done(key)
+		}, func(e *Path) bool {
 			more = yield(e, nil)
 			return more
 		})
@@ -43,18 +46,31 @@ func (a *Archive) Ls(ctx context.Context, at time.Time, paths []string) iter.Seq
 	}
 }
 
-// entries calls each with the state of every selected path that exists after
-// the sets, until it returns false.
-func (a *Archive) entries(ctx context.Context, v *view, sets []*chain.Set, selection *catalog.Selection, each func(*catalog.Entry) bool) error {
+// paths calls each with the state of every path after the sets that pick takes, until
+// pick is done or each returns false.
+func (a *Archive) paths(ctx context.Context, v *view, sets []*chain.Set, pick func(key []byte, typ index.Type) (take, done bool), each func(*Path) bool) (err error) {
+	var known *indexes // opened when catalogs are
+	defer func() {
+		if known != nil {
+			err = errors.Join(err, known.close())
+		}
+	}()
 	return a.merge(ctx, v, sets, func(newest catalog.Version) (bool, error) {
-		if !selection.Has(newest.Key) {
-			return !selection.Done(newest.Key), nil
+		take, done := pick(newest.Key, newest.Type)
+		if !take {
+			return !done, nil
+		}
+		if known == nil {
+			if known, err = a.indexes(ctx, v, sets); err != nil {
+				return false, err
+			}
 		}
 		e, err := newest.Entry()
 		if err != nil {
 			return false, err
 		}
-		return each(e), nil
+		exact, err := known.find(newest, e)
+		return err == nil && each(&Path{Entry: *e, Exact: exact}), err
 	})
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/isotherm-backup/isotherm/engine/catalog"
 )
 
 // fixtureRig opens a golden archive, after its directories have been changed.
@@ -44,7 +43,7 @@ func fixtureRig(t *testing.T, name string, change ...func(dirs []string)) *resto
 }
 
 // listing is the text of duplicity's list-current-files.
-func listing(entries iter.Seq2[*catalog.Entry, error]) (string, error) {
+func listing(entries iter.Seq2[*Path, error]) (string, error) {
 	var b strings.Builder
 	for e, err := range entries {
 		if err != nil {
@@ -54,7 +53,7 @@ func listing(entries iter.Seq2[*catalog.Entry, error]) (string, error) {
 		if path == "" {
 			path = "."
 		}
-		fmt.Fprintf(&b, "%s %s\n", time.Unix(e.ModTime, 0).UTC().Format(time.ANSIC), path)
+		fmt.Fprintf(&b, "%s %s\n", time.Unix(e.Entry.ModTime, 0).UTC().Format(time.ANSIC), path)
 	}
 	return b.String(), nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -9,8 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
+	"github.com/isotherm-backup/isotherm/engine/fsattr"
 	"github.com/isotherm-backup/isotherm/engine/index"
 )
 
@@ -20,10 +21,16 @@ type metadata struct {
 	// denied counts paths whose owner could not be set for lack of permission:
 	// a user who is not root gets the files as his own.
 	denied atomic.Int64
+	// noXattrs leaves attributes and access lists out.
+	noXattrs bool
 
-	mu     sync.Mutex // guards what follows
-	users  map[string]int
-	groups map[string]int
+	mu sync.Mutex // guards what follows
+	// refused counts attributes that could not be set; refusal is why the first
+	// could not be.
+	refused int64
+	refusal error
+	users   map[string]int
+	groups  map[string]int
 }
 
 func newMetadata(numeric bool) *metadata {
@@ -97,26 +104,71 @@ func (m *metadata) chown(e *index.Entry, call func(uid, gid int) error) (bool, e
 
 // file sets owner and mode of a file that is being written. The mode comes
 // after the owner, since a change of owner clears the setuid bit.
-func (m *metadata) file(f *os.File, e *index.Entry) error {
-	owned, err := m.chown(e, f.Chown)
+func (m *metadata) file(f *os.File, e *Path) error {
+	owned, err := m.chown(&e.Entry.Entry, f.Chown)
 	if err != nil {
 		return err
 	}
-	return f.Chmod(fileMode(e.Mode, owned))
+	return m.modes(e, owned, func() error { return f.Chmod(fileMode(e.Mode, owned)) }, func(x fsattr.Xattr) error { return fsattr.Write(f, x) })
 }
 
+// modes sets attributes, mode and access lists. A file that may not be written to
+// takes no user attributes (xattr(7)), so that these come before its mode.
+func (m *metadata) modes(e *Path, owned bool, chmod func() error, set func(fsattr.Xattr) error) error {
+	m.attributes(e, owned, false, set)
+	if e.Type == index.Symlink {
+		return nil
+	}
+	if err := chmod(); err != nil {
+		return err
+	}
+	m.attributes(e, owned, true, set)
+	return nil
+}
+
+// attributes sets the attributes that are access lists, or those that are not. One
+// that the destination does not take is counted: whatever the reason, the file
+// is more than nothing without.
+func (m *metadata) attributes(e *Path, owned, lists bool, set func(fsattr.Xattr) error) {
+	if m.noXattrs {
+		return
+	}
+	for _, x := range e.xattrs() {
+		if x.IsACL() != lists {
+			continue
+		}
+		err := errForeignOwner
+		if owned || x.Name != capability {
+			err = set(x)
+		}
+		if err == nil {
+			continue
+		}
+		m.mu.Lock()
+		if m.refused++; m.refusal == nil {
+			m.refusal = fmt.Errorf("%q: %w", e.Path, err)
+		}
+		m.mu.Unlock()
+	}
+}
+
+// capability is as good as a setuid bit, which a file that belongs to somebody else
+// is not given either.
+const capability = "security.capability"
+
+var errForeignOwner = errors.New("set " + capability + ": the file belongs to somebody else now")
+
 // path sets everything of a path that has its final name.
-func (m *metadata) path(f *folder, name string, e *index.Entry) error {
-	owned, err := m.chown(e, func(uid, gid int) error { return f.root.Lchown(name, uid, gid) })
+func (m *metadata) path(f *folder, name string, e *Path) error {
+	owned, err := m.chown(&e.Entry.Entry, func(uid, gid int) error { return f.root.Lchown(name, uid, gid) })
 	if err != nil {
 		return err
 	}
-	if e.Type != index.Symlink {
-		if err := f.root.Chmod(name, fileMode(e.Mode, owned)); err != nil {
-			return err
-		}
+	err = m.modes(e, owned, func() error { return f.root.Chmod(name, fileMode(e.Mode, owned)) }, func(x fsattr.Xattr) error { return fsattr.WriteAt(f.self, name, x) })
+	if err != nil {
+		return err
 	}
-	return setTime(f, name, time.Unix(e.ModTime, 0))
+	return setTime(f, name, e.ModTime())
 }
 
 // fileMode translates recorded permission bits. On a file that now belongs to

@@ -124,13 +124,18 @@ func (a *Archive) needSet(ctx context.Context, v *view, point *chain.Point, opts
 	if err != nil {
 		return nil, err
 	}
+	known, err := a.indexes(ctx, v, point.Sets)
+	if err != nil {
+		return nil, err
+	}
+	defer known.close()
 	inputs := make([]need.Input, len(point.Sets))
 	for i, s := range point.Sets {
 		volumes, err := a.volumes(v, s)
 		if err != nil {
 			return nil, err
 		}
-		inputs[i] = need.Input{Catalog: readers[i], Volumes: volumes}
+		inputs[i] = need.Input{Catalog: readers[i], Volumes: volumes, Index: known.finders[i]}
 	}
 	set, err := need.Compute(ctx, inputs, opts.Paths, need.Options{
 		Spool:    opts.Spool,

@@ -34,6 +34,9 @@ type RestoreOptions struct {
 	// NumericOwner sets owners by number. Otherwise the names count, and the
 	// numbers only where this machine does not know the name.
 	NumericOwner bool
+	// NoXattrs leaves out extended attributes and access lists, which the indexes of
+	// Isotherm's sets have.
+	NoXattrs bool
 	// Parallel is how many volumes are decoded at once; the number of CPUs by
 	// default. Two more may be fetched ahead. Each takes its size on disk,
 	// below the destination.
@@ -86,8 +89,11 @@ func (a *Archive) Restore(ctx context.Context, p *RestorePlan, dest string, opts
 	r := a.newRestorer(p, files, opts, report)
 	r.staging, r.journal = d.staging, d.journal
 	t := &tree{root: d.root, meta: newMetadata(opts.NumericOwner), fail: r.failPath}
+	t.meta.noXattrs = opts.NoXattrs
 	r.sink = t
-	err = a.restore(ctx, p, r, t)
+	if t.links, err = openLinks(d.staging, t.meta, !d.journal.fresh); err == nil {
+		err = errors.Join(a.restore(ctx, p, r, t), t.links.Close())
+	}
 	if err == nil && len(report.Volumes) == 0 {
 		err = d.clear()
 	}
@@ -98,6 +104,7 @@ func (a *Archive) Restore(ctx context.Context, p *RestorePlan, dest string, opts
 		err = t.finish()
 	}
 	report.Paths, report.Skipped, report.OwnersDenied = t.made, t.skipped, t.meta.denied.Load()
+	report.AttributesRefused, report.Refusal = t.meta.refused, t.meta.refusal
 	if err = errors.Join(err, d.close()); err != nil {
 		return report, fmt.Errorf("restore to %s: %w", dest, err)
 	}
@@ -185,21 +192,16 @@ func (a *Archive) interrupted(p *RestorePlan) *Interrupted {
 // planned yields what is restored: the paths of the plan with all below them,
 // and the directories above them.
 func (a *Archive) planned(ctx context.Context, p *RestorePlan) entries {
-	return func(yield func(*catalog.Entry, error) bool) {
+	return func(yield func(*Path, error) bool) {
 		selection := catalog.NewSelection(p.Paths)
 		above := ancestors(p.Paths)
 		more := true
-		err := a.merge(ctx, p.view, p.sets, func(newest catalog.Version) (bool, error) {
-			isAbove := newest.Type == index.Directory && above[string(newest.Key)]
-			if !selection.Has(newest.Key) && !isAbove {
-				return !selection.Done(newest.Key), nil
-			}
-			e, err := newest.Entry()
-			if err != nil {
-				return false, err
-			}
+		err := a.paths(ctx, p.view, p.sets, func(key []byte, typ index.Type) (take, done bool) {
+			take = selection.Has(key) || typ == index.Directory && above[string(key)]
+			return take, !take && selection.Done(key)
+		}, func(e *Path) bool {
 			more = yield(e, nil)
-			return more, nil
+			return more
 		})
 		if err != nil && more {
 			yield(nil, err)
@@ -346,7 +348,7 @@ func (d *destination) empty() (bool, error) {
 // clear removes the staging, its journal last: until then a killed restore is
 // seen to be one.
 func (d *destination) clear() error {
-	for _, name := range []string{workName, cutName, basesName, failedName} {
+	for _, name := range []string{workName, cutName, basesName, failedName, linkName} {
 		if err := d.staging.RemoveAll(name); err != nil {
 			return err
 		}

@@ -34,6 +34,10 @@ type RestoreReport struct {
 	// OwnersDenied counts paths that now belong to the user who restored them,
 	// who may not give them away; setuid and setgid bits are left out there.
 	OwnersDenied int64
+	// AttributesRefused counts extended attributes and access lists that the
+	// destination did not take; Refusal is why the first was not.
+	AttributesRefused int64
+	Refusal           error
 	// Skipped counts devices, and on systems without them fifos, that could
 	// not be made for lack of permission.
 	Skipped int64

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/isotherm-backup/isotherm/backends"
-	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/need"
 )
 
@@ -24,7 +23,7 @@ const (
 	workName   = "work"   // of each worker
 	cutName    = "cut"    // contents in several volumes
 	basesName  = "base"   // contents that deltas build on
-	failedName = "failed" // an empty file for each path that was reported
+	failedName = "failed" // an empty file for each path that was reported; see also linkName
 )
 
 // checkpointInterval is how often what has been restored is made durable and
@@ -54,10 +53,10 @@ type sink interface {
 // A placer takes files one after the other.
 type placer interface {
 	// create opens a file for the content of e.
-	create(e *catalog.Entry) (staged, error)
+	create(e *Path) (staged, error)
 	// place makes a file that has its content, from create or elsewhere in the
 	// staging, the file that e describes. It closes and moves or removes it.
-	place(e *catalog.Entry, s staged) error
+	place(e *Path, s staged) error
 	Close() error
 }
 

@@ -9,16 +9,14 @@ import (
 	"os"
 	"path"
 	"syscall"
-	"time"
 
-	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/index"
 )
 
 // restoredPath returns the path that an entry is restored to. In a set in GNU
 // format names lost bytes, and duplicity restores what is left of them; so do
 // we, for the same tree (archive format, section 4.2).
-func restoredPath(e *catalog.Entry) string {
+func restoredPath(e *Path) string {
 	if e.GNU {
 		return index.LossyPath(e.Path)
 	}
@@ -27,7 +25,7 @@ func restoredPath(e *catalog.Entry) string {
 
 // restoredTarget returns the target of a link. In a set in GNU format it names
 // what is restored under a name that lost bytes.
-func restoredTarget(e *catalog.Entry) string {
+func restoredTarget(e *Path) string {
 	if e.GNU {
 		return index.LossyPath(e.Target)
 	}
@@ -41,12 +39,13 @@ type tree struct {
 	fail func(path string, err error)
 	// made and skipped count paths.
 	made, skipped int64
+	links         *links // nil when no file gets names that it shares
 	// top is what the backup has of its root; nil when it is not restored.
-	top *catalog.Entry
+	top *Path
 }
 
 // entries is a list of what is restored, in the archive's order.
-type entries = iter.Seq2[*catalog.Entry, error]
+type entries = iter.Seq2[*Path, error]
 
 // skeleton makes everything that needs no volume: directories, which nobody
 // else can look into before the end, links, fifos, devices and empty files.
@@ -70,7 +69,7 @@ func (t *tree) skeleton(ctx context.Context, list entries) error {
 }
 
 // bone makes one path. It returns only errors that end the restore.
-func (t *tree) bone(w *walker, e *catalog.Entry) error {
+func (t *tree) bone(w *walker, e *Path) error {
 	err := t.make(w, e)
 	switch {
 	case err == nil:
@@ -87,11 +86,11 @@ func (t *tree) bone(w *walker, e *catalog.Entry) error {
 
 // isDevice reports whether making a path takes rights, or a system, that a user
 // may lack.
-func isDevice(e *catalog.Entry) bool {
+func isDevice(e *Path) bool {
 	return e.Type == index.Fifo || e.Type == index.CharDevice || e.Type == index.BlockDevice
 }
 
-func (t *tree) make(w *walker, e *catalog.Entry) error {
+func (t *tree) make(w *walker, e *Path) error {
 	path := restoredPath(e)
 	if path == "" {
 		return t.rootIsDirectory(e)
@@ -107,14 +106,24 @@ func (t *tree) make(w *walker, e *catalog.Entry) error {
 	if e.Type == index.Directory {
 		return makeDir(dir.root, name)
 	}
+	key := t.links.key(e)
+	if key != "" {
+		if err := removeIfThere(dir.root, name); err == nil && t.links.give(key, e, dir, name) {
+			return nil
+		}
+	}
 	if err := t.makeLeaf(dir, name, e); err != nil {
 		return err
 	}
-	return t.meta.path(dir, name, &e.Entry)
+	err = t.meta.path(dir, name, e)
+	if err == nil && key != "" {
+		t.links.keep(key, dir, name)
+	}
+	return err
 }
 
 // rootIsDirectory refuses a backup of a single file, of which there is no name.
-func (t *tree) rootIsDirectory(e *catalog.Entry) error {
+func (t *tree) rootIsDirectory(e *Path) error {
 	if e.Type == index.Directory {
 		return nil
 	}
@@ -122,7 +131,7 @@ func (t *tree) rootIsDirectory(e *catalog.Entry) error {
 }
 
 // makeLeaf makes what is no directory in the place of what had its name.
-func (t *tree) makeLeaf(dir *folder, name string, e *catalog.Entry) error {
+func (t *tree) makeLeaf(dir *folder, name string, e *Path) error {
 	err := create(dir, name, e)
 	if errors.Is(err, fs.ErrExist) {
 		if err := dir.root.Remove(name); err != nil {
@@ -133,7 +142,7 @@ func (t *tree) makeLeaf(dir *folder, name string, e *catalog.Entry) error {
 	return err
 }
 
-func create(dir *folder, name string, e *catalog.Entry) error {
+func create(dir *folder, name string, e *Path) error {
 	switch e.Type {
 	case index.Symlink:
 		return dir.root.Symlink(restoredTarget(e), name)
@@ -144,7 +153,7 @@ func create(dir *folder, name string, e *catalog.Entry) error {
 		}
 		return f.Close()
 	case index.Fifo, index.CharDevice, index.BlockDevice:
-		return makeNode(dir, name, &e.Entry)
+		return makeNode(dir, name, &e.Entry.Entry)
 	}
 	return fmt.Errorf("%s: %w", e.Type, errors.ErrUnsupported)
 }
@@ -154,7 +163,7 @@ func create(dir *folder, name string, e *catalog.Entry) error {
 // every name in it.
 func (t *tree) directories(ctx context.Context, list entries) error {
 	w := &walker{root: t.root}
-	var open []*catalog.Entry // each below the one before
+	var open []*Path // each below the one before
 	leave := func(past string, all bool) error {
 		for len(open) > 0 {
 			last := open[len(open)-1]
@@ -187,7 +196,7 @@ func (t *tree) directories(ctx context.Context, list entries) error {
 
 // directory gives one directory its metadata. What is no directory was reported
 // when it could not be made.
-func (t *tree) directory(w *walker, e *catalog.Entry) error {
+func (t *tree) directory(w *walker, e *Path) error {
 	path := restoredPath(e)
 	if path == "" {
 		t.top = e
@@ -205,7 +214,7 @@ func (t *tree) directory(w *walker, e *catalog.Entry) error {
 		}
 	}
 	if err == nil {
-		err = t.meta.path(dir, name, &e.Entry)
+		err = t.meta.path(dir, name, e)
 	}
 	if err == nil || isFull(err) {
 		return err
@@ -222,7 +231,7 @@ func (t *tree) finish() error {
 	w := &walker{root: t.root}
 	dir, err := w.open("")
 	if err == nil {
-		err = t.meta.path(dir, ".", &t.top.Entry)
+		err = t.meta.path(dir, ".", t.top)
 	}
 	return errors.Join(err, w.Close())
 }
@@ -270,7 +279,7 @@ func (p *treePlacer) folder(path string) (*folder, error) {
 	return p.walk.open(parent)
 }
 
-func (p *treePlacer) create(e *catalog.Entry) (staged, error) {
+func (p *treePlacer) create(e *Path) (staged, error) {
 	dir, err := p.folder(restoredPath(e))
 	if err != nil {
 		return staged{}, err
@@ -286,16 +295,28 @@ func (p *treePlacer) create(e *catalog.Entry) (staged, error) {
 	return staged{f, dir, p.name}, err
 }
 
-func (p *treePlacer) place(e *catalog.Entry, s staged) error {
-	err := p.tree.meta.file(s.f, &e.Entry)
+func (p *treePlacer) place(e *Path, s staged) error {
+	key := p.tree.links.key(e)
+	if key != "" {
+		if linked, err := p.link(key, e, s); linked {
+			return err
+		}
+	}
+	err := p.tree.meta.file(s.f, e)
 	if syncEach && err == nil {
 		err = s.f.Sync()
 	}
 	if err = errors.Join(err, s.f.Close()); err == nil {
-		err = setTime(s.dir, s.name, time.Unix(e.ModTime, 0))
+		err = setTime(s.dir, s.name, e.ModTime())
+	}
+	if err == nil && key != "" && p.tree.links.keep(key, s.dir, s.name) {
+		// Another worker has restored another name of it meanwhile.
+		if linked, err := p.link(key, e, s); linked {
+			return err
+		}
 	}
 	if err == nil {
-		err = p.move(restoredPath(e), s)
+		err = p.move(restoredPath(e), s.dir, s.name)
 	}
 	if err != nil {
 		return errors.Join(err, removeIfThere(s.dir.root, s.name))
@@ -303,19 +324,49 @@ func (p *treePlacer) place(e *catalog.Entry, s staged) error {
 	return nil
 }
 
-func (p *treePlacer) move(path string, s staged) error {
+// link makes the path another name of a file that is restored already, if there is
+// one, and removes what was restored for it. An error is one of removing that.
+func (p *treePlacer) link(key string, e *Path, s staged) (bool, error) {
+	path := restoredPath(e)
+	dir, err := p.folder(path)
+	if err != nil {
+		return false, nil // moving the file meets it again
+	}
+	name := p.name + linkSuffix
+	if removeIfThere(dir.root, name) != nil || !p.tree.links.give(key, e, dir, name) {
+		return false, nil
+	}
+	err = p.move(path, dir, name)
+	// Where the path was a name of that very file, both names are still there.
+	if removeErr := removeIfThere(dir.root, name); err != nil {
+		return false, nil
+	} else if removeErr != nil {
+		err = removeErr
+	}
+	if closeErr := s.f.Close(); !errors.Is(closeErr, fs.ErrClosed) {
+		err = closeErr
+	}
+	return true, errors.Join(err, removeIfThere(s.dir.root, s.name))
+}
+
+// linkSuffix ends the name that a worker gives to what will be another name of a
+// file.
+const linkSuffix = "-link"
+
+// move moves a file to the place of the path.
+func (p *treePlacer) move(path string, from *folder, as string) error {
 	dir, err := p.folder(path)
 	if err != nil {
 		return err
 	}
 	_, name := split(path)
-	err = rename(s.dir, s.name, dir, name)
+	err = rename(from, as, dir, name)
 	if errors.Is(err, syscall.EISDIR) || errors.Is(err, fs.ErrExist) {
 		// A directory was there before. It goes if it is empty.
 		if err := dir.root.Remove(name); err != nil {
 			return err
 		}
-		err = rename(s.dir, s.name, dir, name)
+		err = rename(from, as, dir, name)
 	}
 	return err
 }
@@ -337,8 +388,10 @@ func (t *tree) tidy(staging *os.Root) error {
 		}
 		w := &walker{root: t.root}
 		dir, err := w.open(string(parent))
-		if err == nil {
-			err = removeIfThere(dir.root, stagingName+"-"+path.Base(path.Dir(where)))
+		for _, suffix := range []string{"", linkSuffix} {
+			if err == nil {
+				err = removeIfThere(dir.root, stagingName+"-"+path.Base(path.Dir(where))+suffix)
+			}
 		}
 		if err = errors.Join(err, w.Close()); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/librsync"
 	"github.com/isotherm-backup/isotherm/engine/need"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 )
 
 // scrapName is what a worker calls a file that nobody will read.
@@ -219,6 +220,7 @@ func (w *worker) make(m *need.Member, action difftar.Action, data io.Reader) err
 		return err
 	}
 	w.out.start(dst.f, 0)
+	w.out.expect(m.Exact)
 	if action == difftar.Diff {
 		err = w.patch(m, data)
 	} else {
@@ -230,34 +232,67 @@ func (w *worker) make(m *need.Member, action difftar.Action, data io.Reader) err
 	if err != nil {
 		return errors.Join(err, dst.discard())
 	}
-	return w.made(m, dst, w.out.size())
+	return w.made(m, dst, w.out.size(), w.out.digest())
 }
 
-// made puts a finished content where it belongs.
-func (w *worker) made(m *need.Member, dst staged, size int64) error {
+// made puts a finished content where it belongs. Its SHA-256 is nil when it was not
+// computed while the content was written.
+func (w *worker) made(m *need.Member, dst staged, size int64, sum []byte) error {
 	if m.Final == nil {
 		return dst.f.Close()
 	}
 	w.progress.Add(StageRestore, size)
-	wrong := checkLength(m.Final, size)
-	if wrong == nil && m.Step > 0 {
-		wrong = checkPatched(m.Final, io.NewSectionReader(dst.f, 0, size))
+	wrong := w.check(m, dst.f, size, sum)
+	final := state(m)
+	if wrong != nil {
+		final = final.alone()
 	}
 	// What is wrong in part is still more than nothing; it is reported.
-	if err := w.files.place(m.Final, dst); err != nil {
+	if err := w.files.place(final, dst); err != nil {
 		return err
 	}
 	w.restored(size)
 	return wrong
 }
 
+// check compares a content with the best that is known of it.
+func (w *worker) check(m *need.Member, f *os.File, size int64, sum []byte) error {
+	if err := checkLength(m.Final, size); err != nil {
+		return err
+	}
+	content := io.NewSectionReader(f, 0, size)
+	switch {
+	case m.Exact != nil && m.Exact.HasSum:
+		return w.checkSum(m.Exact, content, sum)
+	case m.Step > 0:
+		return checkPatched(m.Final, content)
+	}
+	return nil
+}
+
+// checkSum compares a content with the index, which has the SHA-256 of what was
+// read from the source: whatever went wrong since, in delta, volume or patch, it
+// tells.
+func (w *worker) checkSum(e *pathindex.Entry, content io.Reader, sum []byte) error {
+	if sum == nil {
+		h := sha256.New()
+		if _, err := io.CopyBuffer(h, struct{ io.Reader }{content}, w.buf); err != nil {
+			return err
+		}
+		sum = h.Sum(nil)
+	}
+	if !bytes.Equal(sum, e.Sum[:]) {
+		return fmt.Errorf("its content is not what was backed up: its SHA-256 is %x, the index says %x: %w", sum, e.Sum, backends.ErrCorrupt)
+	}
+	return nil
+}
+
 // checkLength compares a length with what the file's signature says of it.
 func checkLength(e *catalog.Entry, size int64) error {
-	length := int64(e.BlockLength)
-	if (size+length-1)/max(length, 1) == int64(e.Blocks) {
+	if e.HasLength(size) {
 		return nil
 	}
-	return fmt.Errorf("it has %d bytes, its signature counts %d blocks of %d: %w", size, e.Blocks, length, backends.ErrCorrupt)
+	return fmt.Errorf("it has %d bytes, its signature counts %d blocks of %d: %w", size, e.Blocks, e.BlockLength, backends.ErrCorrupt)
 }
 
 // maxBlockLength bounds what a signature can make checkPatched allocate.
@@ -315,7 +350,7 @@ func (w *worker) destination(m *need.Member) (staged, error) {
 	if m.Final == nil {
 		return w.bases.create(contentKey(m))
 	}
-	return w.files.create(m.Final)
+	return w.files.create(state(m))
 }
 
 // takePiece writes what this volume holds of a content that lies in several,
@@ -340,6 +375,9 @@ func (a *application) takePiece(got *content) error {
 		return err
 	}
 	a.out.start(f, p.Offset)
+	if got.Action == difftar.Snapshot {
+		a.out.expectHoles(m.Exact)
+	}
 	p.Length, err = a.out.ReadFrom(got)
 	if err == nil {
 		_, err = a.out.finish()
@@ -386,5 +424,5 @@ func (a *application) join(m *need.Member, action difftar.Action, f *os.File, pi
 	if m.Final == nil {
 		return errors.Join(a.bases.adopt(from), f.Close())
 	}
-	return a.made(m, from, size)
+	return a.made(m, from, size, nil)
 }

@@ -31,6 +31,14 @@ func rename(from *folder, oldName string, to *folder, newName string) error {
 	return nil
 }
 
+// link gives a file another name, which must not be there yet.
+func link(from *folder, oldName string, to *folder, newName string) error {
+	if err := unix.Linkat(from.fd, oldName, to.fd, newName, 0); err != nil {
+		return &os.LinkError{Op: "link", Old: oldName, New: newName, Err: err}
+	}
+	return nil
+}
+
 // makeNode makes a fifo or a device.
 func makeNode(f *folder, name string, e *index.Entry) error {
 	mode, dev := uint32(0o600), 0

@@ -22,6 +22,11 @@ func rename(from *folder, oldName string, to *folder, newName string) error {
 	return os.Rename(from.root.Name()+"/"+oldName, to.root.Name()+"/"+newName)
 }
 
+// link gives a file another name, which must not be there yet.
+func link(from *folder, oldName string, to *folder, newName string) error {
+	return os.Link(from.root.Name()+"/"+oldName, to.root.Name()+"/"+newName)
+}
+
 // makeNode makes a fifo or a device, which is done on Linux only.
 func makeNode(_ *folder, name string, e *index.Entry) error {
 	return fmt.Errorf("make %s %s on this system: %w", e.Type, name, errors.ErrUnsupported)

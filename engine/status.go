@@ -75,6 +75,7 @@ type SetStatus struct {
 
 	Manifest  string `json:"manifest,omitempty"`  // name of the file; "" when there is none
 	Signature string `json:"signature,omitempty"` // name of the file; "" when there is none
+	Index     string `json:"index,omitempty"`     // name of Isotherm's own file; "" when there is none
 
 	// DeleteOn is when the set is to be deleted; zero when it stays.
 	DeleteOn time.Time `json:"delete_on,omitzero"`
@@ -227,6 +228,9 @@ func (a *Archive) setStatus(v *view, s *chain.Set) (SetStatus, error) {
 	}
 	if s.Signature != chain.NoFile {
 		st.Signature = v.name(s.Signature)
+	}
+	if s.Index != chain.NoFile {
+		st.Index = v.name(s.Index)
 	}
 	copies := make([]CopyCount, len(v.inventory.Stores))
 	for _, i := range s.Volumes() {

@@ -72,6 +72,7 @@ func (a *Archive) list(ctx context.Context) (*view, error) {
 const (
 	manifestSuffix = ".volumes"
 	catalogSuffix  = ".catalog"
+	indexSuffix    = ".index"
 	sumsSuffix     = ".sums"
 )
 
@@ -83,7 +84,7 @@ func (a *Archive) cacheEntries() (map[string]string, error) {
 	}
 	originals := make(map[string]string, len(dir))
 	for _, e := range dir {
-		for _, suffix := range []string{manifestSuffix, catalogSuffix, sumsSuffix} {
+		for _, suffix := range []string{manifestSuffix, catalogSuffix, indexSuffix, sumsSuffix} {
 			if name, ok := strings.CutSuffix(e.Name(), suffix); ok {
 				originals[e.Name()] = name
 			}

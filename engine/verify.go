@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/need"
 )
 
@@ -16,6 +15,7 @@ import (
 type VerifyOptions struct {
 	Arrivals     Arrivals // says when volumes can be read; nil if all can be already
 	NumericOwner bool     // owners are compared by number
+	NoXattrs     bool     // extended attributes and access lists are not compared
 	Parallel     int      // as in RestoreOptions
 }
 
@@ -64,8 +64,8 @@ func (r *VerifyReport) differ(path, format string, args ...any) {
 }
 
 // VerifyAgainst compares what a plan restores with a directory: types, contents,
-// owners, modes, times, targets of links and numbers of devices, and what the
-// directory has beside. The plan must have been made with a spool. Contents go
+// owners, modes, times, targets of links and numbers of devices, extended
+// attributes where an index knows them, and what the directory has beside. The plan must have been made with a spool. Contents go
 // through the very same steps as in a restore; on disk, in the archive's state
 // directory, lies only what deltas build on or what other volumes continue.
 //
@@ -77,6 +77,7 @@ func (a *Archive) VerifyAgainst(ctx context.Context, p *RestorePlan, dir string,
 		return report, fmt.Errorf("verify: %w", err)
 	}
 	c := &comparer{root: root, meta: newMetadata(opts.NumericOwner), report: report, progress: a.progress}
+	c.meta.noXattrs = opts.NoXattrs
 	err = c.walk(ctx, a.planned(ctx, p), p.Paths)
 	if err == nil {
 		err = a.verify(ctx, p, report, c, opts)
@@ -142,8 +143,8 @@ type nothing struct{}
 
 func (nothing) placer(*worker) (placer, error) { return nothing{}, nil }
 
-func (nothing) create(*catalog.Entry) (staged, error) { return staged{}, errors.ErrUnsupported }
+func (nothing) create(*Path) (staged, error) { return staged{}, errors.ErrUnsupported }
 
-func (nothing) place(*catalog.Entry, staged) error { return errors.ErrUnsupported }
+func (nothing) place(*Path, staged) error { return errors.ErrUnsupported }
 
 func (nothing) Close() error { return nil }

@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
+	"time"
 
-	"github.com/isotherm-backup/isotherm/engine/catalog"
+	"github.com/isotherm-backup/isotherm/engine/fsattr"
 	"github.com/isotherm-backup/isotherm/engine/index"
 )
 
@@ -84,7 +86,7 @@ type openDir struct {
 	names []string // not met yet, ascending
 }
 
-func (c *comparer) list(e *catalog.Entry) (*openDir, error) {
+func (c *comparer) list(e *Path) (*openDir, error) {
 	dir, err := c.root.Open(local(e.Path))
 	if err != nil {
 		return nil, err
@@ -95,7 +97,7 @@ func (c *comparer) list(e *catalog.Entry) (*openDir, error) {
 }
 
 // advance passes the names before that of e, which the backup does not have.
-func (c *comparer) advance(l *openDir, e *catalog.Entry) {
+func (c *comparer) advance(l *openDir, e *Path) {
 	_, name := split(e.Path)
 	i, found := slices.BinarySearch(l.names, name)
 	c.extra(l, l.names[:i])
@@ -129,7 +131,7 @@ func local(path string) string {
 }
 
 // compare compares one path, and reports whether it is a directory in both.
-func (c *comparer) compare(e *catalog.Entry) (bool, error) {
+func (c *comparer) compare(e *Path) (bool, error) {
 	path := restoredPath(e)
 	if err := checkPath(path); err != nil {
 		c.report.differ(e.Path, "cannot be restored: %v", err)
@@ -148,15 +150,18 @@ func (c *comparer) compare(e *catalog.Entry) (bool, error) {
 		return false, nil
 	}
 	c.compareMetadata(path, info, e)
+	if err := c.compareAttributes(path, e); err != nil {
+		c.report.differ(path, "its attributes cannot be read: %v", err)
+	}
 	if e.Empty() && info.Size() > 0 {
 		c.report.differ(path, "content")
 	}
 	return e.Type == index.Directory, nil
 }
 
-func (c *comparer) compareMetadata(path string, info fs.FileInfo, e *catalog.Entry) {
+func (c *comparer) compareMetadata(path string, info fs.FileInfo, e *Path) {
 	if uid, gid, ok := ownerOf(info); ok {
-		if wantUID, wantGID := c.meta.owner(&e.Entry); uid != wantUID || gid != wantGID {
+		if wantUID, wantGID := c.meta.owner(&e.Entry.Entry); uid != wantUID || gid != wantGID {
 			c.report.differ(path, "owner %d:%d, in the backup %d:%d", uid, gid, wantUID, wantGID)
 		}
 	}
@@ -169,13 +174,64 @@ func (c *comparer) compareMetadata(path string, info fs.FileInfo, e *catalog.Ent
 	if mode := info.Mode() &^ fs.ModeType; mode != fileMode(e.Mode, true) {
 		c.report.differ(path, "mode %v, in the backup %v", mode, fileMode(e.Mode, true))
 	}
-	if at := info.ModTime().Unix(); max(at, 0) != e.ModTime {
-		c.report.differ(path, "time %d, in the backup %d", at, e.ModTime)
-	}
+	c.compareTime(path, info.ModTime(), e)
 	if major, minor, ok := deviceOf(info); ok && (major != e.Major || minor != e.Minor) {
 		c.report.differ(path, "device %d,%d, in the backup %d,%d", major, minor, e.Major, e.Minor)
 	}
 }
+
+func (c *comparer) compareTime(path string, at time.Time, e *Path) {
+	switch {
+	case max(at.Unix(), 0) != e.Entry.ModTime && !at.Equal(e.ModTime()):
+		c.report.differ(path, "time %d, in the backup %d", at.Unix(), e.Entry.ModTime)
+	case e.Exact != nil && e.Exact.Exact && !at.Equal(e.ModTime()):
+		const layout = "2006-01-02T15:04:05.999999999Z"
+		c.report.differ(path, "time %s, in the backup %s", at.UTC().Format(layout), e.ModTime().UTC().Format(layout))
+	}
+}
+
+// compareAttributes compares extended attributes and access lists, where the index
+// knows them.
+func (c *comparer) compareAttributes(path string, e *Path) error {
+	if c.meta.noXattrs || e.Exact == nil || !e.Exact.Exact {
+		return nil
+	}
+	parent, name := split(path)
+	if path == "" {
+		name = "."
+	}
+	dir, err := c.root.Open(local(parent))
+	if err != nil {
+		return err
+	}
+	there, err := fsattr.ReadAt(dir, name)
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return err
+	}
+	backup := e.Exact.Xattrs
+	for len(there) > 0 || len(backup) > 0 {
+		switch {
+		case len(backup) == 0 || len(there) > 0 && there[0].Name < backup[0].Name:
+			c.report.differ(path, "attribute %s, not in the backup", there[0].Name)
+			there = there[1:]
+		case len(there) == 0 || backup[0].Name < there[0].Name:
+			if visible(backup[0].Name) {
+				c.report.differ(path, "attribute %s missing", backup[0].Name)
+			}
+			backup = backup[1:]
+		default:
+			if there[0].Value != backup[0].Value {
+				c.report.differ(path, "attribute %s", there[0].Name)
+			}
+			there, backup = there[1:], backup[1:]
+		}
+	}
+	return nil
+}
+
+// visible reports whether this process could see an attribute: those in trusted.*
+// are for root (xattr(7)).
+func visible(name string) bool { return os.Geteuid() == 0 || !strings.HasPrefix(name, "trusted.") }
 
 func typeOf(mode fs.FileMode) index.Type {
 	switch mode.Type() {
@@ -206,12 +262,12 @@ type comparePlacer struct {
 // contentName is what a worker calls the content that it compares.
 const contentName = "content"
 
-func (p *comparePlacer) create(*catalog.Entry) (staged, error) {
+func (p *comparePlacer) create(*Path) (staged, error) {
 	f, err := p.worker.dir.root.OpenFile(contentName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	return staged{f, p.worker.dir, contentName}, err
 }
 
-func (p *comparePlacer) place(e *catalog.Entry, s staged) error {
+func (p *comparePlacer) place(e *Path, s staged) error {
 	return errors.Join(p.compareContent(restoredPath(e), s.f), s.discard())
 }
 

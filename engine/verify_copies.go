@@ -11,7 +11,7 @@ import (
 	"github.com/isotherm-backup/isotherm/tiering"
 )
 
-// contents compares the copies of a manifest or signature by reading them, where
+// contents compares the copies of a manifest, signature or index by reading them, where
 // the listings tell no checksums to compare. What is frozen, or in a store where
 // files freeze, is not read. Copies of different sizes have been reported already.
 func (a *Archive) contents(ctx context.Context, h *hotCheck, name string, d derived) error {

@@ -19,7 +19,7 @@ type HotReport struct {
 	Volumes int // that these name
 	Copies  int // of volumes, found in the stores
 	Sums    int // checksums of the listings that could be compared
-	Read    int // copies of manifests and signatures that were read to be compared
+	Read    int // copies of manifests, signatures and indexes that were read to be compared
 	// Problems are at most 10000; ProblemCount counts all.
 	Problems     []HotProblem
 	ProblemCount int64
@@ -50,8 +50,8 @@ func (r *HotReport) add(name, store, format string, args ...any) {
 // VerifyHot compares manifests with listings: that every set has its signature
 // and every volume that its manifest names, that copies are of one size and,
 // where the stores' listings tell checksums, of one content, and that this is the
-// manifest's. Copies of manifests and signatures that can be read without a thaw
-// are compared by reading them, where listings tell no checksums. It lists the
+// manifest's. Copies of manifests, signatures and indexes that can be read without a
+// thaw are compared by reading them, where listings tell no checksums. It lists the
 // stores once more and reads no volume.
 func (a *Archive) VerifyHot(ctx context.Context) (*HotReport, error) {
 	v, err := a.current()
@@ -96,6 +96,12 @@ func (a *Archive) verifySet(ctx context.Context, h *hotCheck, s *chain.Set) erro
 	default:
 		h.copies(h.view.name(s.Signature), manifest.Hash{})
 		if err := a.contents(ctx, h, h.view.name(s.Signature), cachedCatalogs()); err != nil {
+			return err
+		}
+	}
+	if s.Index != chain.NoFile {
+		h.copies(h.view.name(s.Index), manifest.Hash{})
+		if err := a.contents(ctx, h, h.view.name(s.Index), derived{make: decodeIndex}); err != nil {
 			return err
 		}
 	}

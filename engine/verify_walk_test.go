@@ -17,10 +17,10 @@ import (
 // what comes after it in the parent is found.
 func TestCompareLostDirectory(t *testing.T) {
 	t.Parallel()
-	dir := func(path string) *catalog.Entry {
-		return &catalog.Entry{Entry: index.Entry{Path: path, Type: index.Directory}}
+	dir := func(path string) *Path {
+		return &Path{Entry: catalog.Entry{Entry: index.Entry{Path: path, Type: index.Directory}}}
 	}
-	list := func(yield func(*catalog.Entry, error) bool) {
+	list := func(yield func(*Path, error) bool) {
 		for _, path := range []string{"", "d", "d/link", "d/link/zzz", "d/m", "d/o"} {
 			if !yield(dir(path), nil) {
 				return

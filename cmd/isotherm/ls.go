@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/isotherm-backup/isotherm/engine"
-	"github.com/isotherm-backup/isotherm/engine/catalog"
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/tiering"
 )
@@ -23,8 +23,8 @@ func newLsCommand(app *app) *cobra.Command {
 		Use:   "ls [PATH...]",
 		Short: "List what the archive holds at a time",
 		Long: `Ls lists paths, relative to the backup's root, with everything below them; all when
-there are none. It reads signatures, never a volume. With --json each path is one
-line; path_b64 holds the bytes of names that are not UTF-8.
+there are none. It reads signatures and indexes, never a volume. With --json each path
+is one line; path_b64 holds the bytes of names that are not UTF-8.
 
 Exit codes: 0 done; 1 failed, or a path is not in the backup; 2 usage or policy.`,
 		Example: `  isotherm ls
@@ -67,6 +67,8 @@ type listedPath struct {
 	Group   string    `json:"group,omitempty"`
 	ModTime time.Time `json:"mtime"`
 	Target  string    `json:"target,omitempty"`
+	Size    *int64    `json:"size,omitempty"`   // of a file, if the set has an index
+	SHA256  string    `json:"sha256,omitempty"` // of its content; likewise
 }
 
 func (a *app) ls(ctx context.Context, at string, paths []string) error {
@@ -99,21 +101,28 @@ func (a *app) ls(ctx context.Context, at string, paths []string) error {
 
 // lsLine is a line for people: type and mode, owner, time, path. Names that a
 // terminal could not show are quoted.
-func lsLine(e *catalog.Entry) string {
+func lsLine(e *engine.Path) string {
 	target := ""
 	if e.Type == index.Symlink {
 		target = " -> " + printable(e.Target)
 	}
 	return fmt.Sprintf("%c%s %-17s %s  %s%s\n", typeLetter(e.Type), permissions(e.Mode), owner(e),
-		stamp(time.Unix(e.ModTime, 0)), printable(shownPath(e.Path)), target)
+		stamp(e.ModTime()), printable(shownPath(e.Path)), target)
 }
 
-func asListed(e *catalog.Entry) listedPath {
-	return listedPath{
+func asListed(e *engine.Path) listedPath {
+	l := listedPath{
 		Path: shownPath(e.Path), PathB64: []byte(shownPath(e.Path)), Type: e.Type.String(), Mode: fmt.Sprintf("%04o", e.Mode),
 		UID: e.UID, GID: e.GID, User: e.Uname, Group: e.Gname,
-		ModTime: time.Unix(e.ModTime, 0).UTC(), Target: e.Target,
+		ModTime: e.ModTime().UTC(), Target: e.Target,
 	}
+	if e.Type == index.Regular && e.Exact != nil && e.Exact.Exact {
+		l.Size = &e.Exact.Size
+	}
+	if e.Exact != nil && e.Exact.HasSum {
+		l.SHA256 = hex.EncodeToString(e.Exact.Sum[:])
+	}
+	return l
 }
 
 // shownPath is the path as duplicity lists it: the root is ".".
@@ -124,7 +133,7 @@ func shownPath(path string) string {
 	return path
 }
 
-func owner(e *catalog.Entry) string {
+func owner(e *engine.Path) string {
 	user, group := e.Uname, e.Gname
 	if user == "" {
 		user = strconv.Itoa(e.UID)

@@ -18,12 +18,13 @@ import (
 
 type verifyFlags struct {
 	planFlags
-	hotOnly bool
-	against string
-	sample  string
-	seed    uint64
-	yes     bool
-	dryRun  bool
+	hotOnly  bool
+	against  string
+	noXattrs bool
+	sample   string
+	seed     uint64
+	yes      bool
+	dryRun   bool
 }
 
 func newVerifyCommand(app *app) *cobra.Command {
@@ -34,12 +35,14 @@ func newVerifyCommand(app *app) *cobra.Command {
 		Long: `Verify checks one of three things, by default the first.
 
 --hot-only compares manifests with the stores' listings: names, sizes, checksums,
-missing volumes and signatures, and hot copies of manifests and signatures with each
-other. It reads no volume and thaws nothing.
+missing volumes and signatures, and hot copies of manifests, signatures and indexes
+with each other. It reads no volume and thaws nothing.
 
 --against DIR compares what a restore would give with a folder, contents included;
 what is frozen is thawed first, after asking. DIR stands for the backup's root;
-paths below it limit what is compared.
+paths below it limit what is compared. Of sets that Isotherm wrote, contents are
+compared with their SHA-256 as well, and nanoseconds, extended attributes and access
+lists count.
 
 --sample N% thaws volumes chosen at random, after asking, and checks that each is
 what its manifest says and can be decoded. --seed repeats a choice.
@@ -60,6 +63,7 @@ policy.`,
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&flags.hotOnly, "hot-only", false, "compare manifests with listings (the default)")
 	cmd.Flags().StringVar(&flags.against, "against", "", "`folder` to compare with")
+	cmd.Flags().BoolVar(&flags.noXattrs, "no-xattrs", false, "with --against: do not compare extended attributes and access lists")
 	cmd.Flags().StringVar(&flags.sample, "sample", "", "`share` of all volumes to be thawed and checked, such as 2%")
 	cmd.Flags().Uint64Var(&flags.seed, "seed", 0, "`number` that chooses the sample (default: another each time)")
 	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "do not ask")
@@ -97,7 +101,7 @@ type verifyAnswer struct {
 	Volumes  int      `json:"volumes"`            // named by manifests with --hot-only, read otherwise
 	Copies   int      `json:"copies,omitempty"`   // --hot-only: of volumes
 	Sums     int      `json:"sums,omitempty"`     // --hot-only: checksums that could be compared
-	Read     int      `json:"read,omitempty"`     // --hot-only: copies of manifests and signatures that were read
+	Read     int      `json:"read,omitempty"`     // --hot-only: copies of manifests, signatures and indexes that were read
 	Files    int64    `json:"files,omitempty"`    // --against: regular files compared
 	Bytes    int64    `json:"bytes,omitempty"`    // --against: of their content
 	Seed     uint64   `json:"seed,omitempty"`     // --sample
@@ -134,7 +138,7 @@ func compared(r *engine.HotReport) string {
 		what = count(r.Sums, "checksum", "checksums") + " compared"
 	}
 	if r.Read > 0 {
-		what += "; " + count(r.Read, "copy of a manifest or signature", "copies of manifests and signatures") + " read"
+		what += "; " + count(r.Read, "copy of a hot file", "copies of hot files") + " read"
 	}
 	return what
 }
@@ -146,6 +150,7 @@ func (a *app) verifyAgainst(ctx context.Context, paths []string, flags verifyFla
 	return a.withSynced(ctx, tiering.GuardNone, func(s *session) error {
 		return s.withRestorePlan(ctx, flags.planFlags, paths, "", func(p *engine.RestorePlan) error {
 			report, err := a.readToVerify(ctx, s, p, flags.yes, func(opts engine.VerifyOptions) (*engine.VerifyReport, error) {
+				opts.NoXattrs = flags.noXattrs
 				return s.archive.VerifyAgainst(ctx, p, flags.against, opts)
 			})
 			if err != nil {
