@@ -2,27 +2,30 @@ package engine
 
 import (
 	"context"
-	"slices"
 
 	"github.com/isotherm-backup/isotherm/engine/writerlock"
 	"github.com/isotherm-backup/isotherm/policy"
 )
 
-// LockStores are the stores that hold the archive's lock: those that its own files
-// go to.
+// LockStores are the stores that hold the archive's lock, in the policy's order: the
+// hot ones that Isotherm's own files go to. One is optional when every tier that it
+// is of goes on without it.
 func (a *Archive) LockStores() []writerlock.Named {
 	p := a.tiers.Policy()
-	d := p.Route(writerlock.Prefix, 0, a.tiers.Clock().Now())
+	needed := make(map[string]bool)
+	for _, name := range p.Route(writerlock.Prefix, 0, a.tiers.Clock().Now()).Tiers {
+		tier, ok := p.Tier(name)
+		if !ok {
+			continue
+		}
+		for _, s := range tier.Stores {
+			needed[s] = needed[s] || tier.OnFailure != policy.Continue
+		}
+	}
 	var stores []writerlock.Named
 	for _, name := range a.tiers.Stores() {
-		for _, tier := range d.Tiers {
-			t, ok := p.Tier(tier)
-			if !ok || !slices.Contains(t.Stores, name) {
-				continue
-			}
-			optional := t.Mode == policy.Mirror && t.OnFailure == policy.Continue && len(t.Stores) > 1
-			stores = append(stores, writerlock.Named{Name: name, Store: a.tiers.Store(name), Optional: optional})
-			break
+		if must, ok := needed[name]; ok && !a.tiers.Cold(name) {
+			stores = append(stores, writerlock.Named{Name: name, Store: a.tiers.Store(name), Optional: !must})
 		}
 	}
 	return stores

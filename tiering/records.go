@@ -25,6 +25,15 @@ import (
 // Record each. duplicity ignores them.
 const RepairPrefix = "isotherm-repair-"
 
+// LockPrefix begins the names of the writers' locks (package writerlock).
+const LockPrefix = "isotherm-lock."
+
+// OfOneStore reports whether a file of that name is about the store in which it
+// lies: a Record, or a writer's lock. It is never copied or moved to another one.
+func OfOneStore(name string) bool {
+	return strings.HasPrefix(name, RepairPrefix) || strings.HasPrefix(name, LockPrefix)
+}
+
 // A Record says that the copies of one file are not as they should be, and
 // what they should be. It lies in the state directory and in a hot store until
 // Repair has made it untrue.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -89,7 +88,7 @@ func (t *Tiers) PlanRepair(ctx context.Context) (*RepairPlan, error) {
 	}
 	for i := range inv.Files {
 		f := &inv.Files[i]
-		if _, ok := t.records.get(f.Name); !ok && !strings.HasPrefix(f.Name, RepairPrefix) {
+		if _, ok := t.records.get(f.Name); !ok && !OfOneStore(f.Name) {
 			t.planMissing(p, inv, f)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -76,7 +75,7 @@ func PlanRetier(ctx context.Context, tiers *tiering.Tiers) (*RetierPlan, error) 
 	p := &RetierPlan{notes: make(map[string]tiering.Record), copies: make(map[string][]holder)}
 	for i := range inv.Files {
 		f := &inv.Files[i]
-		if strings.HasPrefix(f.Name, tiering.RepairPrefix) {
+		if tiering.OfOneStore(f.Name) {
 			continue
 		}
 		if r, ok := degraded[f.Name]; ok {
