@@ -34,7 +34,8 @@ func newCheckCommand(app *app) *cobra.Command {
 lists each store, says what lies there and in which state, and looks for what will
 go wrong: rights that are lacking, clocks that differ, lifecycle rules of a bucket
 that would freeze manifests, classes that the service does not have, small files
-that are dear when frozen, manifests with one copy only.
+that are dear when frozen, manifests with one copy only. It tells who is writing to
+the archive.
 
 It tries each store that is not cold with a small file, which it deletes again. A
 cold store bills such a file for its minimum duration: it is tried only when you
@@ -89,6 +90,11 @@ func (a *app) check(ctx context.Context, flags checkFlags) error {
 		if err != nil {
 			return err
 		}
+		locks, err := lockFindings(ctx, s.archive)
+		if err != nil {
+			return err
+		}
+		findings = append(findings, locks...)
 		answer := checkAnswer{
 			Policy: s.policy.Path, Archive: s.policy.Archive, Stores: storeSummaries(s.policy, inv), Findings: findings,
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/isotherm-backup/isotherm/engine/writerlock"
 )
 
 // The exit codes, as every help page names them.
@@ -52,7 +54,9 @@ func (a *app) report(err error) int {
 	if errors.As(err, &exit) {
 		return int(exit)
 	}
-	if errors.Is(err, context.Canceled) {
+	// A lost lock ends everything else, which then was cancelled.
+	var lost *writerlock.LostError
+	if errors.Is(err, context.Canceled) && !errors.As(err, &lost) {
 		a.say("isotherm: interrupted")
 		return exitFailed
 	}

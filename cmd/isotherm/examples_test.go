@@ -51,10 +51,15 @@ var exampleCommands = []struct {
 	{line: "isotherm repair", before: imported},
 	{line: "isotherm restore", before: imported},
 	{line: "isotherm retier", before: imported},
+	{line: "isotherm schedule", before: sourced},
 	{line: "isotherm status", before: imported},
+	{line: "isotherm unlock", before: imported},
 	{line: "isotherm verify --against", before: imported + "exec isotherm restore --yes source\n"},
 	{line: "isotherm verify", before: imported},
 }
+
+// sourced is a policy that says what is backed up.
+const sourced = "exec sh -c 'cat $POLICIES/fast.yaml && echo backup: {source: /home/anna}'\ncp stdout source.yaml\nenv ISOTHERM_POLICY=$WORK/source.yaml\n"
 
 const imported = "exec isotherm import $FIXTURES/plain-gz/archive\n"
 

@@ -2,11 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/engine"
 	"github.com/isotherm-backup/isotherm/engine/pgp"
+	"github.com/isotherm-backup/isotherm/engine/writerlock"
 	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/policy/price"
 	"github.com/isotherm-backup/isotherm/tiering/thaw"
@@ -29,6 +31,8 @@ func (a *app) explain(err error) (code int, hints []string) {
 		speed    *thaw.SpeedError
 		lapsed   *thaw.LapsedError
 		missing  *engine.PathError
+		held     *writerlock.HeldError
+		lost     *writerlock.LostError
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -45,6 +49,11 @@ func (a *app) explain(err error) (code int, hints []string) {
 		return code, append(hints, "run the same command again, or `isotherm thaw start` instead of `thaw wait`: it says the new price and asks")
 	case errors.As(err, &missing):
 		return code, append(hints, "`isotherm ls` lists what is there, with --time T what was there then; paths are relative to the backup's root")
+	case errors.As(err, &held):
+		return code, append(hints, fmt.Sprintf("wait for it to end; if its machine is gone for good, its lock falls %s after its last sign of life, or at once with `isotherm unlock`",
+			policy.FormatDuration(held.StaleAfter)))
+	case errors.As(err, &lost):
+		return code, append(hints, "nothing that it had not finished was made visible: run the same command again, it carries on where it was")
 	case errors.As(err, &frozen):
 		return code, append(hints, "`isotherm plan` says when it can be read and at what price; `isotherm restore` thaws it")
 	case errors.Is(err, pgp.ErrPassphrase):

@@ -112,6 +112,8 @@ func commands(app *app) []*cobra.Command {
 		newPlanCommand(app),
 		newThawCommand(app),
 		newRestoreCommand(app),
+		newScheduleCommand(app),
+		newUnlockCommand(app),
 		newPolicyCommand(app),
 		newManCommand(app),
 		newVersionCommand(app),
