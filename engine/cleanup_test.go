@@ -77,9 +77,7 @@ func TestCleanup(t *testing.T) {
 		without []string
 		gone    []string
 	}{
-		{"nothing", nil, nil},
 		{"no manifest", []string{secondInc2 + ".manifest"}, []string{"2024-02-02"}},
-		{"neither manifest nor signature", []string{secondInc2 + ".manifest", secondNewSig}, []string{"2024-02-02"}},
 		{"no signature", []string{secondNewSig}, []string{"2024-02-02"}},
 		{"orphans", []string{secondInc1 + ".manifest"}, []string{"2024-02-02", "2024-02-01"}},
 		{"full", []string{secondFull + ".manifest"}, []string{"2024-02-02", "2024-02-01", "2024-01-31"}},
