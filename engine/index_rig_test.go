@@ -117,6 +117,19 @@ const indexedSets = 3
 
 func newIndexedChain(t *testing.T) *indexedChain {
 	t.Helper()
+	return makeIndexedChain(t, func(c *indexedChain, set int, at time.Time) {
+		action := "incremental"
+		if set == 0 {
+			action = "full"
+		}
+		c.sandbox.Backup(action, c.source, "file://"+c.dir, at)
+		c.writeIndex(t, set, nil)
+	})
+}
+
+// makeIndexedChain makes a chain by a function that makes one set.
+func makeIndexedChain(t *testing.T, backup func(c *indexedChain, set int, at time.Time)) *indexedChain {
+	t.Helper()
 	c := &indexedChain{
 		dir: filepath.Join(t.TempDir(), "archive"), source: t.TempDir(), sandbox: duptest.New(t),
 		noise: rand.New(rand.NewPCG(5, 6)),
@@ -127,15 +140,10 @@ func newIndexedChain(t *testing.T) *indexedChain {
 			t.Fatal(err)
 		}
 		c.setTimes(t, set)
-		action := "incremental"
-		if set == 0 {
-			action = "full"
-		}
-		at := time.Unix(1704067200+int64(set)*86400, 0)
-		c.sandbox.Backup(action, c.source, "file://"+c.dir, at)
+		at := time.Unix(1704067200+int64(set)*86400, 0).UTC()
 		c.times = append(c.times, at)
 		c.facts = append(c.facts, factsBelow(t, c.source))
-		c.writeIndex(t, set, nil)
+		backup(c, set, at)
 	}
 	return c
 }

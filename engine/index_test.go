@@ -35,6 +35,27 @@ func TestIndexes(t *testing.T) {
 	t.Run("verify", func(t *testing.T) { indexVerifies(t, c.copy(t)) }) // changes the source
 }
 
+// TestIndexesOfBackups is the same for sets that Isotherm wrote.
+func TestIndexesOfBackups(t *testing.T) {
+	t.Parallel()
+	var rig *restoreRig
+	c := makeIndexedChain(t, func(c *indexedChain, _ int, at time.Time) {
+		if rig == nil {
+			if err := os.Mkdir(c.dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			rig = newRestoreRig(t, rigOptions{dirs: []string{c.dir}})
+		}
+		_, err := rig.archive.Backup(t.Context(), BackupOptions{Source: c.source, At: at, VolumeSize: 1 << 20, AllowMismatch: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	indexRestores(t, c)
+	indexIsSeen(t, c.copy(t))
+	indexVerifies(t, c)
+}
+
 // With indexes a restore brings back the tree of each time with all that duplicity's
 // format has no place for; real duplicity passes over the indexes, and
 // restores what it always did.

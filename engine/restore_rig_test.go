@@ -120,6 +120,9 @@ func copyArchive(t testing.TB, from string) string {
 		t.Fatal(err)
 	}
 	for _, n := range names {
+		if n.IsDir() {
+			continue // the store's own
+		}
 		data, err := os.ReadFile(filepath.Join(from, n.Name()))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, n.Name()), data, 0o600)
