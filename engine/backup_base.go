@@ -35,7 +35,7 @@ func (a *Archive) spare(v *view, store string) bool {
 
 // chooseBase decides between a full and an incremental set.
 func (r *backupRun) chooseBase() error {
-	active := r.view.collection.Active
+	active := r.view.continuable()
 	full := func(format string, args ...any) error {
 		if r.o.Incremental {
 			return fmt.Errorf("%w: %s", ErrNoBase, fmt.Sprintf(format, args...))
@@ -57,6 +57,46 @@ func (r *backupRun) chooseBase() error {
 		}
 	}
 	r.base, r.why = active.Sets, fmt.Sprintf("continues the chain of %s", stamp(active.Start()))
+	return nil
+}
+
+// continuable returns the chain that an incremental set continues; nil when there is
+// none. It is duplicity's active one, and also the newest one of which no signature
+// is missing when there is another signature behind it, of a run that was killed
+// before its manifest was stored.
+func (v *view) continuable() *chain.Chain {
+	c := v.collection
+	if c.Active != nil || len(c.Chains) == 0 {
+		return c.Active
+	}
+	last := c.Chains[len(c.Chains)-1]
+	if slices.ContainsFunc(last.Sets, func(s *chain.Set) bool { return s.Signature == chain.NoFile }) {
+		return nil
+	}
+	return last
+}
+
+// dropSignatures deletes the signatures of runs that got as far as that, and are not
+// carried on: duplicity would take one of them for that of the next set.
+func (r *backupRun) dropSignatures(ctx context.Context) error {
+	complete := make(map[time.Time]bool)
+	for s := range r.view.sets {
+		if s.Manifest != chain.NoFile {
+			complete[s.End] = true
+		}
+	}
+	for i := range r.view.inventory.Files {
+		name := r.view.inventory.Files[i].Name
+		n, ok := r.a.parse(name)
+		if !ok || n.Kind != dupname.Signature || n.Companion != "" || complete[n.End] {
+			continue
+		}
+		if n.Type == dupname.Incremental && len(r.base) > 0 && n.Start.Equal(r.base[len(r.base)-1].End) {
+			if err := r.a.tiers.Delete(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

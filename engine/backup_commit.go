@@ -17,6 +17,7 @@ import (
 	"github.com/isotherm-backup/isotherm/backends"
 	"github.com/isotherm-backup/isotherm/engine/backup"
 	"github.com/isotherm-backup/isotherm/engine/cachefile"
+	"github.com/isotherm-backup/isotherm/engine/chain"
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
 	"github.com/isotherm-backup/isotherm/engine/pathindex"
@@ -199,7 +200,8 @@ func (r *backupRun) encodeManifest(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(text)
-	return out.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close()) // which writes, too
+	return out.Bytes(), err
 }
 
 // settle brings cache and local index up to date with the set.
@@ -360,12 +362,19 @@ func (l *layer) advance() error {
 	return err
 }
 
-// dropCheckpoints deletes what nobody needs any more.
+// dropCheckpoints deletes what nobody needs any more: the checkpoints of this set,
+// and of others that are complete.
 func (r *backupRun) dropCheckpoints(ctx context.Context, volumes int) {
+	complete := map[string]bool{r.info.names().stamps(): true}
+	for s := range r.view.sets {
+		if s.Manifest != chain.NoFile {
+			complete[setNames{typ: s.Type, start: s.Start, end: s.End}.stamps()] = true
+		}
+	}
 	names := map[string]bool{}
 	for i := range r.view.inventory.Files {
 		name := r.view.inventory.Files[i].Name
-		if set, _, ok := parseCheckpoint(name); ok && set == r.info.names().stamps() {
+		if set, _, ok := parseCheckpoint(name); ok && complete[set] {
 			names[name] = true
 		}
 	}

@@ -24,8 +24,8 @@ const (
 // runInfo is what is written down of a backup before its first volume.
 type runInfo struct {
 	Version  int              `json:"version"`
-	Type     dupname.SetType  `json:"type"`
-	Start    time.Time        `json:"start,omitzero"`
+	Type     dupname.SetType  `json:"-"`
+	Start    time.Time        `json:"start,omitzero"` // of an incremental set
 	End      time.Time        `json:"end"`
 	Source   []byte           `json:"source"`
 	Hostname string           `json:"hostname"`
@@ -63,6 +63,10 @@ func readRunInfo(dir string) (*runInfo, error) {
 	}
 	if i.Version != runVersion {
 		return nil, fmt.Errorf("read %s: its version is %d, and this program knows %d", filepath.Join(dir, runFile), i.Version, runVersion)
+	}
+	i.Type = dupname.Full
+	if !i.Start.IsZero() {
+		i.Type = dupname.Incremental
 	}
 	return &i, nil
 }

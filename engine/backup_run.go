@@ -47,6 +47,9 @@ func (r *backupRun) prepare(ctx context.Context) error {
 	if err != nil || found {
 		return err
 	}
+	if err := r.dropSignatures(ctx); err != nil {
+		return err
+	}
 	end, err := r.newSetTime(ctx)
 	if err != nil {
 		return err
@@ -57,6 +60,9 @@ func (r *backupRun) prepare(ctx context.Context) error {
 	}
 	if len(r.base) > 0 {
 		r.info.Type, r.info.Start = dupname.Incremental, r.base[len(r.base)-1].End
+	}
+	if err := r.info.seal(r.o.Sealer); err != nil {
+		return err
 	}
 	r.dir = filepath.Join(r.a.stateDir, runsDir, r.info.names().stamps())
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/isotherm-backup/isotherm/engine/difftar"
+	"github.com/isotherm-backup/isotherm/engine/fsattr"
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/librsync"
 )
@@ -53,7 +54,7 @@ func (r *reader) run(tasks <-chan *task) error {
 func (r *reader) task(t *task) error {
 	t.new = describe(&t.Entry)
 	if t.Type != index.Regular {
-		t.new.Xattrs, t.err = attributesOf(filepath.Join(r.opts.Root, t.Path))
+		t.new.Xattrs, t.err = fsattr.ReadPath(filepath.Join(r.opts.Root, t.Path))
 		if t.err != nil && errors.Is(t.err, fs.ErrNotExist) {
 			t.err = nil // it vanished since; what is known of it is stored
 		}
@@ -77,7 +78,7 @@ func (r *reader) task(t *task) error {
 func sameAttributes(t *task) bool { return slices.Equal(t.new.Xattrs, t.old.Xattrs) }
 
 func (r *reader) file(t *task, f *os.File) error {
-	t.new.Xattrs, t.err = attributes(f)
+	t.new.Xattrs, t.err = fsattr.Read(f)
 	if t.doubtful && t.resume == nil && t.old.HasSum && sameAttributes(t) {
 		equal, err := r.equal(t, f)
 		if err != nil {
@@ -90,20 +91,19 @@ func (r *reader) file(t *task, f *os.File) error {
 			return nil
 		}
 	}
-	found, err := holes(f)
-	if err == nil {
-		t.new.Holes = found
+	if t.Size >= PartSize {
+		// What cannot be told of holes is only that they take no space.
+		t.new.Holes, _ = fsattr.Holes(f)
 	}
 	r.sum.Reset()
 	t.sums = &spill{dir: r.opts.Dir}
 	r.signer.Reset(t.sums, librsync.BlockLength(t.Size))
 	c := &content{r: r, f: f}
+	read := r.snapshot
 	if t.action == difftar.Diff {
-		err = r.diff(t, c)
-	} else {
-		err = r.snapshot(t, c)
+		read = r.diff
 	}
-	if err != nil {
+	if err := read(t, c); err != nil {
 		return err
 	}
 	if err := r.signer.Close(); err != nil {
