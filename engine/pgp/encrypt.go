@@ -54,9 +54,9 @@ type Sealing struct {
 type Sealer struct {
 	recipients []recipient
 	cipher     packet.CipherFunction
-	passphrase func() *stretched // counts if there are no recipients
-	signer     *signer           // nil: messages are not signed
-	gpg        *gpgSealer        // nil: by the library
+	passphrase func() *sealingKey // counts if there are no recipients
+	signer     *signer            // nil: messages are not signed
+	gpg        *gpgSealer         // nil: by the library
 }
 
 // NewSealer finds keys and checks them. The errors are ErrUnusableKey, and
@@ -68,7 +68,7 @@ func NewSealer(c Sealing) (*Sealer, error) {
 	}
 	s := &Sealer{
 		cipher:     packet.CipherAES256,
-		passphrase: sync.OnceValue(func() *stretched { return stretch(c.Passphrase) }),
+		passphrase: sync.OnceValue(func() *sealingKey { return newSealingKey(c.Passphrase) }),
 	}
 	f, err := newFinder(c)
 	if err != nil {

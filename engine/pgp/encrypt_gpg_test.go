@@ -27,6 +27,7 @@ func (f *failing) Write(b []byte) (int, error) {
 func TestWhole(t *testing.T) {
 	t.Parallel()
 	box := duptest.New(t)
+	box.Passphrase = "lock"
 	signer := generate(t, box, "signer@fixtures.invalid", "ed25519", "sign", "never")
 	box.ImportKeys(duptest.Fixture(t, "keys/secret.asc"))
 	public := box.GPG(nil, "--export")
@@ -76,6 +77,7 @@ func TestWhole(t *testing.T) {
 func TestWholeErrors(t *testing.T) {
 	t.Parallel()
 	box := duptest.New(t)
+	box.Passphrase = "lock"
 	signer := generate(t, box, "signer@fixtures.invalid", "ed25519", "sign", "never")
 	box.GPG(bytes.NewReader(fixtureKey(t, "public.asc")), "--import")
 	// The agent remembers the passphrase from when the key was made.

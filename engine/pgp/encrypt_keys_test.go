@@ -18,16 +18,17 @@ import (
 	"github.com/isotherm-backup/isotherm/internal/duptest"
 )
 
-// unattended are arguments of gpg for a key with a passphrase of "lock".
-func unattended(args ...string) []string {
-	return append([]string{"--pinentry-mode", "loopback", "--passphrase", "lock"}, args...)
+// unattended are arguments of gpg that say the passphrase of keys: that of the
+// sandbox, or none.
+func unattended(box *duptest.Sandbox, args ...string) []string {
+	return append([]string{"--pinentry-mode", "loopback", "--passphrase", box.Passphrase}, args...)
 }
 
 // generate makes a key and returns its fingerprint. Its time is that of options, if
 // they say one.
 func generate(t testing.TB, box *duptest.Sandbox, user, algorithm, usage, expire string, options ...string) string {
 	t.Helper()
-	box.GPG(nil, unattended(append(options, "--quick-generate-key", user, algorithm, usage, expire)...)...)
+	box.GPG(nil, unattended(box, append(options, "--quick-generate-key", user, algorithm, usage, expire)...)...)
 	return fingerprint(t, box, user)
 }
 
@@ -44,7 +45,7 @@ func fingerprint(t testing.TB, box *duptest.Sandbox, user string) string {
 }
 
 func addSubkey(box *duptest.Sandbox, id, algorithm, usage, expire string, options ...string) {
-	box.GPG(nil, unattended(append(options, "--quick-add-key", id, algorithm, usage, expire)...)...)
+	box.GPG(nil, unattended(box, append(options, "--quick-add-key", id, algorithm, usage, expire)...)...)
 }
 
 // revoke revokes a key by the certificate that gpg made with it.
@@ -134,7 +135,7 @@ func TestUnusableKeys(t *testing.T) {
 			t.Run(tt.name+", "+where, func(t *testing.T) {
 				t.Parallel()
 				c := tt.c
-				c.Keys, c.GPGHome, c.Passphrase = files, box.GNUPGHome(), "lock"
+				c.Keys, c.GPGHome = files, box.GNUPGHome()
 				_, err := NewSealer(c)
 				if !errors.Is(err, ErrUnusableKey) || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("error %v, want %v with %q", err, ErrUnusableKey, tt.want)
@@ -147,9 +148,10 @@ func TestUnusableKeys(t *testing.T) {
 func TestSealerErrors(t *testing.T) {
 	t.Parallel()
 	box := duptest.New(t)
+	box.Passphrase = "lock"
 	id := generate(t, box, "locked@fixtures.invalid", "ed25519", "sign", "never")
 	addSubkey(box, id, "cv25519", "encr", "never")
-	locked := box.GPG(nil, unattended("--export-secret-keys")...)
+	locked := box.GPG(nil, unattended(box, "--export-secret-keys")...)
 	const secret = "the secret of the test"
 	tests := []struct {
 		name string
@@ -182,7 +184,6 @@ func TestSealerErrors(t *testing.T) {
 func TestPreferences(t *testing.T) {
 	t.Parallel()
 	box := duptest.New(t)
-	box.Passphrase = "lock"
 	list := func(user, preferences string) string {
 		id := generate(t, box, user, "ed25519", "sign", "never", "--default-preference-list", preferences)
 		addSubkey(box, id, "cv25519", "encr", "never")
@@ -202,7 +203,7 @@ func TestPreferences(t *testing.T) {
 	for _, tt := range tests {
 		s := newSealer(t, Sealing{Recipients: tt.to, GPGHome: box.GNUPGHome()})
 		file := filepath.Join(t.TempDir(), "status")
-		content := box.GPG(bytes.NewReader(encryptAll(t, s, []byte("content"))), unattended("--status-file", file, "--decrypt")...)
+		content := box.GPG(bytes.NewReader(encryptAll(t, s, []byte("content"))), unattended(box, "--status-file", file, "--decrypt")...)
 		status, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -221,8 +222,8 @@ func TestSigners(t *testing.T) {
 	for _, algorithm := range []string{"dsa1024", "nistp256", "nistp384", "nistp521", "brainpoolP512r1"} {
 		t.Run(algorithm, func(t *testing.T) {
 			id := generate(t, box, algorithm+"@fixtures.invalid", algorithm, "sign", "never")
-			secret := box.GPG(nil, unattended("--export-secret-keys", id)...)
-			s := newSealer(t, Sealing{Passphrase: "isotherm", Sign: id, SignPassphrase: "lock", Keys: [][]byte{secret}, GPGHome: box.GNUPGHome()})
+			secret := box.GPG(nil, unattended(box, "--export-secret-keys", id)...)
+			s := newSealer(t, Sealing{Passphrase: "isotherm", Sign: id, Keys: [][]byte{secret}, GPGHome: box.GNUPGHome()})
 			content := sample(100_000)
 			checkGPG(t, box, encryptAll(t, s, content), content, id, 0)
 		})
@@ -231,9 +232,9 @@ func TestSigners(t *testing.T) {
 	addSubkey(box, primary, "ed25519", "sign", "never")
 	list := strings.Split(string(box.GPG(nil, "--list-keys", "--with-colons", primary)), "fpr:::::::::")
 	subkey, _, _ := strings.Cut(list[len(list)-1], ":")
-	secret := box.GPG(nil, unattended("--export-secret-keys", primary)...)
+	secret := box.GPG(nil, unattended(box, "--export-secret-keys", primary)...)
 	for _, name := range []string{primary, subkey, "0x" + subkey[24:]} {
-		s := newSealer(t, Sealing{Passphrase: "isotherm", Sign: name, SignPassphrase: "lock", Keys: [][]byte{secret}, GPGHome: box.GNUPGHome()})
+		s := newSealer(t, Sealing{Passphrase: "isotherm", Sign: name, Keys: [][]byte{secret}, GPGHome: box.GNUPGHome()})
 		checkGPG(t, box, encryptAll(t, s, []byte("content")), []byte("content"), subkey, 0)
 	}
 }

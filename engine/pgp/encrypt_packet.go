@@ -12,6 +12,8 @@ const (
 	// 9580, section 4.2.1.4).
 	partialBits = 16
 	partialSize = 1 << partialBits
+	// newFormat marks the first byte of a packet, with the tag in the other bits.
+	newFormat = 0xc0
 	// maxPacketHeader is a tag and a length of five bytes.
 	maxPacketHeader = 6
 )
@@ -28,7 +30,6 @@ type packetWriter struct {
 }
 
 func newPacket(w io.Writer, tag byte) *packetWriter {
-	const newFormat = 0xc0
 	return &packetWriter{w: w, tag: []byte{newFormat | tag}, buf: make([]byte, maxPacketHeader+partialSize)}
 }
 

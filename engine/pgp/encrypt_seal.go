@@ -2,16 +2,12 @@ package pgp
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
+	"crypto"
 	"crypto/rand"
-	"crypto/sha1"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	"github.com/ProtonMail/go-crypto/openpgp/s2k"
 )
 
 // recipient is a key that messages are encrypted to.
@@ -36,7 +32,7 @@ func (s *Sealer) Seal(w io.Writer) (io.WriteCloser, error) {
 		}
 	}
 	if len(s.recipients) == 0 {
-		if err := s.passphrase().wrap(&envelope, s.cipher, key); err != nil {
+		if err := s.passphrase().write(&envelope, sessionKey{s.cipher, key}); err != nil {
 			return nil, err
 		}
 	}
@@ -51,59 +47,28 @@ func (s *Sealer) Seal(w io.Writer) (io.WriteCloser, error) {
 	return newCFBWriter(p, key)
 }
 
-// stretched is a key made of the passphrase.
-type stretched struct {
-	salt [8]byte
-	key  [32]byte // of AES-256
+// sealingKey is a key made of the passphrase, and how.
+type sealingKey struct {
+	how stretching
+	key []byte
 }
 
-// stretchCount is how much is hashed to make a key of a passphrase, in bytes, and
-// its code (RFC 9580, section 3.7.1.3): gpg's own choice, and the most there is.
-const (
-	stretchCount     = 65011712
-	stretchCountCode = 255
-)
-
-// stretch makes a key as gpg does unless told otherwise: it hashes salt and
-// passphrase over and over. The library hashes them one by one, which takes three
-// times as long as in pieces of some size, and so is given the passphrase with many
-// repetitions behind it.
-func stretch(passphrase string) *stretched {
-	const repetitions = 100
-	k := &stretched{}
-	rand.Read(k.salt[:]) // never fails
-	more := strings.Repeat(string(k.salt[:])+passphrase, repetitions)
-	s2k.Iterated(k.key[:], sha1.New(), []byte(passphrase+more), k.salt[:], stretchCount)
+// newSealingKey makes a key as gpg does unless told otherwise.
+func newSealingKey(passphrase string) *sealingKey {
+	k := &sealingKey{how: stretching{hash: crypto.SHA1, count: maxCount, size: packet.CipherAES256.KeySize()}}
+	rand.Read(k.how.salt[:]) // never fails
+	k.key = k.how.key([]byte(passphrase))
 	return k
 }
 
-// wrap writes the packet from which the passphrase yields the session key (RFC
-// 9580, section 5.3.1).
-//
-// A Sealer makes one such key for all its messages, for making it takes a tenth of
-// a second: much, next to a small volume. That is not free of charge. The format
-// encrypts session keys in CFB mode without an initialisation vector, so of two
-// messages with one salt everybody sees whether, and where, the first 15 bytes of
-// their session keys differ; those behind are encrypted with key stream that depends
-// on these. Session keys are random and independent of each other, so that tells
-// nothing of either, and even who knows one of them knows 15 bytes of another, and
-// has 17, or 136 bits, to guess. That would not hold if the stretched key were the
-// session key itself, as in what gpg writes: then one salt would mean one key for
-// all messages.
-func (k *stretched) wrap(w io.Writer, c packet.CipherFunction, session []byte) error {
-	const version, iteratedSalted, sha1ID = 4, 3, 2
-	body := []byte{version, byte(packet.CipherAES256), iteratedSalted, sha1ID}
-	body = append(body, k.salt[:]...)
-	body = append(body, stretchCountCode)
-	block, err := aes.NewCipher(k.key[:])
-	if err != nil {
+// write writes the packet from which the passphrase yields the session key.
+func (k *sealingKey) write(w io.Writer, session sessionKey) error {
+	p := &passphrasePacket{cipher: packet.CipherAES256, how: k.how}
+	if err := p.wrap(k.key, session); err != nil {
 		return err
 	}
-	wrapped := append([]byte{byte(c)}, session...)
-	//lint:ignore SA1019 the format wants this mode
-	cipher.NewCFBEncrypter(block, make([]byte, aes.BlockSize)).XORKeyStream(wrapped, wrapped)
-	body = append(body, wrapped...)
-	header := appendLength([]byte{0xc0 | tagPassphrase}, len(body))
-	_, err = w.Write(append(header, body...))
+	body := p.body()
+	header := appendLength([]byte{newFormat | tagPassphrase}, len(body))
+	_, err := w.Write(append(header, body...))
 	return err
 }

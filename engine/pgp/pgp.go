@@ -73,6 +73,7 @@ type Config struct {
 // once.
 type Keyring struct {
 	passphrases [][]byte // first that of messages
+	stretched   stretched
 	keys        *keys
 	gpg         *program // nil: by the library
 	policy      policy

@@ -2,6 +2,7 @@ package pgp
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,14 @@ const maxSessionKeys = 1000
 // envelope is what stands before the encrypted data of a message.
 type envelope struct {
 	toKeys        []*packet.EncryptedKey
-	toPassphrases []*packet.SymmetricKeyEncrypted
+	toPassphrases []passphraseOpens
+}
+
+// passphraseOpens is one way to open a message with a passphrase: in a form of ours,
+// or of the library if that is nil.
+type passphraseOpens struct {
+	parsed  *passphrasePacket
+	library *packet.SymmetricKeyEncrypted
 }
 
 // sessionKey is a key that may be that of the data.
@@ -52,6 +60,7 @@ func tagOf(b byte) int {
 func readEnvelope(br *bufio.Reader) (*envelope, packet.EncryptedDataPacket, error) {
 	e := &envelope{}
 	for range maxSessionKeys {
+		var passphrase *passphrasePacket
 		first, err := br.Peek(1)
 		if err != nil {
 			return nil, nil, noEOF(err)
@@ -59,7 +68,7 @@ func readEnvelope(br *bufio.Reader) (*envelope, packet.EncryptedDataPacket, erro
 		switch tag := tagOf(first[0]); tag {
 		case tagPublicKeySession, tagProtected, tagAEAD, tagMarker, tagPadding:
 		case tagPassphrase:
-			if err := checkS2K(br); err != nil {
+			if passphrase, err = peekPassphrase(br); err != nil {
 				return nil, nil, err
 			}
 		default:
@@ -73,7 +82,7 @@ func readEnvelope(br *bufio.Reader) (*envelope, packet.EncryptedDataPacket, erro
 		case *packet.EncryptedKey:
 			e.toKeys = append(e.toKeys, p)
 		case *packet.SymmetricKeyEncrypted:
-			e.toPassphrases = append(e.toPassphrases, p)
+			e.toPassphrases = append(e.toPassphrases, passphraseOpens{passphrase, p})
 		case packet.EncryptedDataPacket:
 			return e, p, nil
 		}
@@ -81,20 +90,26 @@ func readEnvelope(br *bufio.Reader) (*envelope, packet.EncryptedDataPacket, erro
 	return nil, nil, fmt.Errorf("%w: more than %d session keys", ErrCorrupt, maxSessionKeys)
 }
 
-// checkS2K refuses Argon2, which lets a message demand any amount of memory, and
-// which gpg does not write (RFC 9580, sections 3.7.1.4 and 5.3.1: version,
-// cipher, method).
-func checkS2K(br *bufio.Reader) error {
-	const version4, argon2 = 4, 4
-	head, err := br.Peek(5)
+// peekPassphrase looks at a packet of type tagPassphrase; nil is one that it does not
+// know. It refuses Argon2, which lets a message demand any amount of memory, and
+// which gpg does not write (RFC 9580, sections 3.7.1.4 and 5.3.1: version, cipher,
+// method).
+func peekPassphrase(br *bufio.Reader) (*passphrasePacket, error) {
+	const version4, argon2, header = 4, 4, 2
+	head, err := br.Peek(header + 3)
 	if err != nil {
-		return noEOF(err)
+		return nil, noEOF(err)
 	}
 	if oneByteLength := head[0]&0x40 == 0 && head[0]&3 == 0 || head[0]&0x40 != 0 && head[1] < 192; !oneByteLength ||
 		head[2] != version4 || head[4] == argon2 {
-		return fmt.Errorf("%w: unknown way of making a key from the passphrase", ErrCorrupt)
+		return nil, fmt.Errorf("%w: unknown way of making a key from the passphrase", ErrCorrupt)
 	}
-	return nil
+	all, err := br.Peek(header + int(head[1]))
+	if err != nil {
+		return nil, noEOF(err)
+	}
+	p, _ := parsePassphrase(bytes.Clone(all[header:]))
+	return p, nil
 }
 
 func noEOF(err error) error {
@@ -135,8 +150,15 @@ func (k *Keyring) byPassphrase(e *envelope) (found []sessionKey) {
 		return nil
 	}
 	for _, to := range e.toPassphrases {
-		if key, cipher, err := to.Decrypt(k.passphrases[0]); err == nil {
-			found = append(found, sessionKey{cipher: cipher, key: key})
+		if to.parsed == nil {
+			if key, cipher, err := to.library.Decrypt(k.passphrases[0]); err == nil {
+				found = append(found, sessionKey{cipher: cipher, key: key})
+			}
+			continue
+		}
+		key := k.stretched.key(to.parsed.how, k.passphrases[0])
+		if s, ok := to.parsed.unwrap(key); ok {
+			found = append(found, s)
 		}
 	}
 	return found
