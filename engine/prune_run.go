@@ -28,8 +28,7 @@ type PruneReport struct {
 
 // writing calls do as the archive's only writer.
 func (a *Archive) writing(ctx context.Context, do func(context.Context) error) error {
-	// TODO(lock): take the writer's lock here, for all that prune and cleanup do.
-	return do(ctx)
+	return a.WithLock(ctx, "isotherm prune", func(ctx context.Context, _ func(context.Context) error) error { return do(ctx) })
 }
 
 // Prune lists the plan's sets to be deleted, durably and in the hot tier, and

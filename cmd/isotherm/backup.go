@@ -207,8 +207,13 @@ func (a *app) backup(ctx context.Context, source string, flags backupFlags) erro
 		var report *engine.BackupReport
 		err = s.archive.WithLock(ctx, "isotherm backup", func(ctx context.Context, check func(context.Context) error) error {
 			var err error
-			report, err = s.archive.Backup(ctx, opts, check)
-			return err
+			if report, err = s.archive.Backup(ctx, opts, check); err != nil {
+				return err
+			}
+			if _, err := s.archive.PruneDue(ctx); err != nil { // the next run does it
+				a.log.WarnContext(ctx, "what is due to be deleted is not deleted yet", "err", err)
+			}
+			return nil
 		})
 		a.progress.wait()
 		if err != nil {
@@ -314,12 +319,11 @@ func (b *backupAnswer) print(w io.Writer) error {
 // hintBackup adds what to do next to an error that ended a backup.
 func hintBackup(err error) error {
 	var mismatch *engine.MismatchError
-	var held *writerlock.HeldError
 	switch {
 	case errors.As(err, &mismatch):
 		return withHints(err, exitUsage, "--allow-source-mismatch continues the chain all the same; --full begins another one")
-	case errors.As(err, &held):
-		return withHints(err, exitFailed, "wait for it; `isotherm unlock` ends a lock whose writer is gone")
+	case errors.As(err, new(*writerlock.HeldError)):
+		return err
 	case errors.Is(err, engine.ErrNoBase):
 		return withHints(err, exitUsage, "leave out --incremental")
 	case errors.Is(err, engine.ErrOtherPassphrase):

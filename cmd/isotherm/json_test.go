@@ -37,6 +37,7 @@ var jsonObjects = []struct {
 	{"isotherm check --explain", reflect.TypeFor[explainAnswer]()},
 	{"earlier route", reflect.TypeFor[earlierRoute]()},
 	{"isotherm import", reflect.TypeFor[importAnswer]()},
+	{"isotherm backup", reflect.TypeFor[backupAnswer]()},
 	{"isotherm status", reflect.TypeFor[engine.Status]()},
 	{"chain", reflect.TypeFor[engine.ChainStatus]()},
 	{"set", reflect.TypeFor[engine.SetStatus]()},
