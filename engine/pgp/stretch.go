@@ -29,7 +29,7 @@ const maxCount = 255
 func (s stretching) bytes() int { return (16 + int(s.count&15)) << (s.count>>4 + 6) }
 
 // key makes the key, which takes a tenth of a second. The library hashes salt and
-// passphrase one by one; in larger pieces it is three times as fast, and so it is
+// passphrase one by one; in larger pieces that takes a third less, and so it is
 // given the passphrase with repetitions of both behind it.
 func (s stretching) key(passphrase []byte) []byte {
 	const most = 100
@@ -124,7 +124,7 @@ func (p *passphrasePacket) unwrap(key []byte) (sessionKey, bool) {
 // wrap encrypts a session key of a cipher with a key of AES-256.
 //
 // A Sealer makes one such key for all its messages: making it takes as long as
-// encrypting 50 MB. That is not free of charge. The format encrypts session keys in
+// encrypting 40 MB. That is not free of charge. The format encrypts session keys in
 // CFB mode without an initialisation vector, so of two messages with one salt
 // everybody can tell the difference of the first 15 bytes of their session keys;
 // the key stream of those behind depends on these, and is another one. Session keys
