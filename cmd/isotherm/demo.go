@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,13 +18,6 @@ import (
 	"github.com/isotherm-backup/isotherm/policy/price"
 	"github.com/isotherm-backup/isotherm/tiering"
 )
-
-// The demo's archive was made by duplicity 0.8.22: a full set and two
-// increments. demo/expected lists what duplicity itself restored of it; both are
-// the case plain-gz of testdata/duplicity.
-//
-//go:embed demo
-var demoFiles embed.FS
 
 // demoPolicy puts the archive on a hot mirror and a cold stripe. A day of the
 // cold stores' clock is two seconds; what is thawed is kept for a minute, so that a
@@ -47,17 +39,14 @@ thaw: {speed: bulk, keep: 30d, deadline: 5d, bandwidth: 8 Mbit/s}
 prices: aws/us-east-1
 `
 
-// demoTimes are those of the sets that the demo restores, with the listing of each.
-var demoTimes = [...]string{"20240101T000000Z", "20240103T000000Z"}
-
 func newDemoCommand(app *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole story in seconds, on a temporary folder",
-		Long: `Demo takes a small archive that duplicity made onto a hot mirror and a cold stripe,
-plans a restore, thaws it on a clock that runs half a day in a second, restores, and
-compares every file with what duplicity itself restores. It needs nothing but a
-temporary folder, and leaves nothing behind.
+		Long: `Demo backs a small folder up onto a hot mirror and a cold stripe, in full and then
+what has changed, plans a restore, thaws it on a clock that runs half a day in a
+second, restores both states, and compares every file with what was backed up. It
+needs nothing but a temporary folder, and leaves nothing behind.
 
 Exit codes: 0 everything is identical; 1 it is not.`,
 		Example: `  isotherm demo
@@ -108,7 +97,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 }
 
 func (d demoAnswer) print(w io.Writer) error {
-	verdict := "every one identical to what duplicity restores"
+	verdict := "every one identical to what was backed up"
 	if !d.OK {
 		verdict = fmt.Sprintf("%d paths differ", d.Mismatches)
 	}
@@ -124,18 +113,15 @@ a month of the volumes costs %s %s frozen; hot it would be %s %s
 // A tour runs commands one after the other, as a user would type them.
 type tour struct {
 	*app
-	dir string
-	out io.Writer // of the commands; nowhere with --json
+	dir    string
+	out    io.Writer // of the commands; nowhere with --json
+	before []listed  // the source at its first backup
 }
 
 // newTour writes the demo's files below dir, and returns a tour whose commands
 // work there and nowhere else.
 func (a *app) newTour(dir string) (*tour, error) {
-	archive, err := fs.Sub(demoFiles, "demo/archive")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.CopyFS(filepath.Join(dir, "duplicity"), archive); err != nil {
+	if err := plantDemo(filepath.Join(dir, demoSource)); err != nil {
 		return nil, err
 	}
 	for _, store := range []string{"hot-a", "hot-b", "cold-a", "cold-b"} {
@@ -189,22 +175,32 @@ func (t *tour) step(why, line string, run func() error) error {
 }
 
 func (t *tour) walk(ctx context.Context) (demoAnswer, error) {
-	const directory = "types"
+	const directory = "letters"
 	var answer demoAnswer
 	now := planFlags{at: "now"}
+	source := filepath.Join(t.dir, demoSource)
+	backup := func() error { return t.backup(ctx, source, backupFlags{volumeSize: "1MiB"}) }
+	earlier := ""
 	steps := []struct {
 		why, line string
 		run       func() error
 	}{
 		{
-			"a backup by duplicity goes onto the tiers: manifests and signatures hot, volumes cold",
-			"import ./duplicity", func() error {
-				return t.importArchive(ctx, []string{filepath.Join(t.dir, "duplicity")}, importFlags{})
+			"a backup goes onto the tiers: manifests and signatures hot, volumes cold", "backup --volume-size 1MiB ./home", func() (err error) {
+				if err = backup(); err != nil {
+					return err
+				}
+				if t.before, err = listTree(source); err != nil {
+					return err
+				}
+				earlier, err = t.newest(ctx)
+				return errors.Join(err, changeDemo(source))
 			},
 		},
+		{"then what has changed, without reading anything that is cold", "backup --volume-size 1MiB ./home", backup},
 		{"what is where, without reading a volume", "status", func() error { return t.status(ctx) }},
 		{
-			"one folder of it needs less than duplicity would read", "plan " + directory,
+			"one folder of it needs some of them only", "plan " + directory,
 			func() error { return t.plan(ctx, now, []string{directory}) },
 		},
 		{"all of it, before anything is spent", "plan", func() error { return t.plan(ctx, now, nil) }},
@@ -216,16 +212,26 @@ func (t *tour) walk(ctx context.Context) (demoAnswer, error) {
 				return t.restoreTo(ctx, "restored", "now")
 			},
 		},
-		{"what is thawed already costs nothing more: each earlier time, too", "restore --yes --time 2024-01-01 ./earlier", func() error {
-			return t.restoreTo(ctx, "earlier", "2024-01-01T00:00:00Z")
+		{"what is thawed already costs nothing more: the earlier time, too", "restore --yes --time EARLIER ./earlier", func() error {
+			return t.restoreTo(ctx, "earlier", earlier)
 		}},
 	}
 	for _, s := range steps {
-		if err := t.step(s.why, s.line, s.run); err != nil {
+		if err := t.step(s.why, strings.Replace(s.line, "EARLIER", earlier, 1), s.run); err != nil {
 			return answer, err
 		}
 	}
 	return answer, t.compare(&answer)
+}
+
+// newest returns the time of the newest set, as an option takes it.
+func (t *tour) newest(ctx context.Context) (text string, err error) {
+	err = t.withSession(ctx, tiering.GuardPlan, func(s *session) error {
+		at, err := s.archive.Newest(ctx)
+		text = at.UTC().Format(time.RFC3339)
+		return err
+	})
+	return text, err
 }
 
 func (t *tour) restoreTo(ctx context.Context, name, at string) error {
@@ -269,22 +275,26 @@ func monthOf(s *session, volumes engine.Count, class backends.Class) (string, er
 	return total.Decimal(6), nil
 }
 
-// compare holds both restored trees against what duplicity restored.
+// compare holds both restored trees against what was backed up.
 func (t *tour) compare(answer *demoAnswer) error {
-	for name, at := range map[string]string{"restored": demoTimes[1], "earlier": demoTimes[0]} {
-		listing, err := demoFiles.ReadFile("demo/expected/" + at + ".json")
-		if err != nil {
-			return err
-		}
-		files, bytes, differences, err := compareTree(filepath.Join(t.dir, name), listing)
+	after, err := listTree(filepath.Join(t.dir, demoSource))
+	if err != nil {
+		return err
+	}
+	for name, want := range map[string][]listed{"restored": after, "earlier": t.before} {
+		differences, err := compareTree(filepath.Join(t.dir, name), want)
 		if err != nil {
 			return err
 		}
 		for _, d := range differences {
 			t.say("isotherm: %s: %s", name, d)
 		}
-		answer.Files += files
-		answer.Bytes += bytes
+		for _, l := range want {
+			if l.mode.IsRegular() {
+				answer.Files++
+				answer.Bytes += l.size
+			}
+		}
 		answer.Mismatches += len(differences)
 	}
 	answer.OK = answer.Mismatches == 0

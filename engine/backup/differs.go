@@ -41,9 +41,9 @@ func differs(e *walk.Entry, old *pathindex.Entry) verdict {
 	switch {
 	case !old.Exact:
 		return learned
-	case e.Type == index.Regular && e.Size != old.Size:
+	case e.ModNanos != old.ModNanos && e.Type != index.Symlink, e.Type == index.Regular && e.Size != old.Size:
 		return differ
-	case e.ModNanos == old.ModNanos && e.ChangeNanos == old.ChangeNanos && e.Inode == old.Inode:
+	case e.ChangeNanos == old.ChangeNanos && e.Inode == old.Inode:
 		return equal
 	}
 	return doubtful
