@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/engine/backup"
@@ -184,9 +183,7 @@ type backupRun struct {
 	old   *oldState
 	why   string
 
-	resume *backup.Resume
-	mu     sync.Mutex // guards stored
-	known  map[int]bool
+	resume *backup.Resume // nil when nothing was stored before
 }
 
 func (r *backupRun) close() {

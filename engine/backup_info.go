@@ -92,7 +92,8 @@ func (i *runInfo) seal(s codec.Sealer) error {
 	return nil
 }
 
-// ErrOtherPassphrase: an interrupted backup cannot be carried on with this one.
+// ErrOtherPassphrase is the error of an interrupted backup that cannot be carried on
+// with the passphrase that is given.
 var ErrOtherPassphrase = errors.New("the interrupted backup was begun with another passphrase")
 
 // unseal checks the passphrase. A host that has no secret key cannot, and need not:

@@ -21,7 +21,7 @@ const runsDir = "backup"
 
 func (a *Archive) newBackupRun(ctx context.Context, v *view, o BackupOptions, tree *walk.Tree) (_ *backupRun, err error) {
 	r := &backupRun{
-		a: a, o: o, view: v, tree: tree, known: make(map[int]bool),
+		a: a, o: o, view: v, tree: tree,
 		codec: codec.New(codec.Options{Level: o.Level, Sealer: o.Sealer}),
 	}
 	defer func() {
