@@ -42,7 +42,9 @@ type BackupOptions struct {
 	Hostname string
 	// AllowMismatch continues the chain of another source, or of another host.
 	AllowMismatch bool
-	// Parallel is how many volumes are stored at once. Default: 2.
+	// Parallel is how many volumes are stored at once. Default: 2. Of these, those
+	// behind one that was not finished are stored again by a machine that carries the
+	// run on without the local state.
 	Parallel int
 	// Problem is told of paths that are not as they should be in the set; from
 	// several goroutines.

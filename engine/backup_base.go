@@ -92,7 +92,7 @@ func (r *backupRun) dropSignatures(ctx context.Context) error {
 			continue
 		}
 		if n.Type == dupname.Incremental && len(r.base) > 0 && n.Start.Equal(r.base[len(r.base)-1].End) {
-			if err := r.a.tiers.Delete(ctx, name); err != nil {
+			if err := r.drop(ctx, name); err != nil {
 				return err
 			}
 		}

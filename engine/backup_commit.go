@@ -34,7 +34,8 @@ func (r *backupRun) commit(ctx context.Context, result *backup.Result, commit fu
 	if err != nil {
 		return fmt.Errorf("store the signature: %w", err)
 	}
-	if err := r.putIndex(ctx, n, origin); err != nil {
+	indexSize, err := r.putIndex(ctx, n, origin)
+	if err != nil {
 		return fmt.Errorf("store the index: %w", err)
 	}
 	if err := r.dropSurplus(ctx, n); err != nil {
@@ -62,7 +63,7 @@ func (r *backupRun) commit(ctx context.Context, result *backup.Result, commit fu
 		return fmt.Errorf("store the manifest: %w", err)
 	}
 	// The set is complete. What fails from here on costs time, later.
-	if err := r.settle(n, origin, text.Bytes(), int64(len(stored)), sums, size); err != nil {
+	if err := r.settle(&settled{n, origin, text.Bytes(), int64(len(stored)), sums, size, indexSize}); err != nil {
 		r.a.log.WarnContext(ctx, "the local state is not up to date, and will be made again", "err", err)
 		_ = os.Remove(filepath.Join(r.a.stateDir, treeFile))
 	}
@@ -122,20 +123,21 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (r *backupRun) putIndex(ctx context.Context, volumes int, origin pathindex.Origin) error {
-	_, err := r.putStream(ctx, r.info.names().index(), func(w io.Writer) error {
-		out := pathindex.NewWriter(w)
-		for e, err := range segmentEntries(r.dir, volumes) {
-			if err != nil {
-				return err
-			}
-			if err := out.Add(e); err != nil {
-				return err
-			}
+func (r *backupRun) putIndex(ctx context.Context, volumes int, origin pathindex.Origin) (int64, error) {
+	return r.putStream(ctx, r.info.names().index(), func(w io.Writer) error { return r.writeIndex(w, volumes, origin) })
+}
+
+func (r *backupRun) writeIndex(w io.Writer, volumes int, origin pathindex.Origin) error {
+	out := pathindex.NewWriter(w)
+	for e, err := range segmentEntries(r.dir, volumes) {
+		if err != nil {
+			return err
 		}
-		return out.Close(origin)
-	})
-	return err
+		if err := out.Add(e); err != nil {
+			return err
+		}
+	}
+	return out.Close(origin)
 }
 
 // segmentEntries yields the index of the whole set.
@@ -204,38 +206,54 @@ func (r *backupRun) encodeManifest(text []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// settle brings cache and local index up to date with the set.
-func (r *backupRun) settle(volumes int, origin pathindex.Origin, text []byte, manifestSize int64, sums string, sumsSize int64) error {
-	if err := r.writeTree(volumes, origin); err != nil {
+// settled is a set that is stored; sizes are those of its files, in bytes.
+type settled struct {
+	volumes      int
+	origin       pathindex.Origin
+	manifest     []byte
+	manifestSize int64
+	sums         string // the signature archive, in clear
+	sumsSize     int64
+	indexSize    int64
+}
+
+// settle brings cache and local index up to date with the set. A host that has no
+// secret key could not read these files back.
+func (r *backupRun) settle(s *settled) error {
+	if err := r.writeTree(s.volumes, s.origin); err != nil {
 		return err
 	}
 	names := r.info.names()
-	cache := func(d derived, name string, size int64, plain io.Reader) error {
-		w, err := cachefile.Create(filepath.Join(r.a.cacheDir(), name+d.suffix), d.kind, size)
-		if err != nil {
-			return err
-		}
-		defer w.Close()
-		if err := d.make(w, plain); err != nil {
-			return err
-		}
-		return w.Commit()
-	}
-	if err := cache(cachedManifests(), names.of(dupname.Manifest, 0), manifestSize, bytes.NewReader(text)); err != nil {
+	signature := names.of(dupname.Signature, 0)
+	if err := r.cache(cachedManifests(), names.of(dupname.Manifest, 0), s.manifestSize, bytes.NewReader(s.manifest)); err != nil {
 		return err
 	}
 	for _, d := range []derived{cachedSums(), cachedCatalogs()} {
-		f, err := cachefile.Open(sums, cachedSums().kind, 0)
+		f, err := cachefile.Open(s.sums, cachedSums().kind, 0)
 		if err != nil {
 			return err
 		}
-		err = cache(d, names.of(dupname.Signature, 0), sumsSize, f)
+		err = r.cache(d, signature, s.sumsSize, f)
 		f.Close()
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	made := derived{indexSuffix, pathindex.Kind, func(w io.Writer, _ io.Reader) error { return r.writeIndex(w, s.volumes, s.origin) }}
+	return r.cache(made, names.index(), s.indexSize, nil)
+}
+
+// cache puts what is made of a plain file into the cache.
+func (r *backupRun) cache(d derived, name string, size int64, plain io.Reader) error {
+	w, err := cachefile.Create(filepath.Join(r.a.cacheDir(), name+d.suffix), d.kind, size)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := d.make(w, plain); err != nil {
+		return err
+	}
+	return w.Commit()
 }
 
 // writeTree makes the local index of the new state: the old one, with what the run
@@ -382,10 +400,32 @@ func (r *backupRun) dropCheckpoints(ctx context.Context, volumes int) {
 		names[r.checkpointName(n)] = true
 	}
 	for name := range names {
-		if err := r.a.tiers.Delete(ctx, name); err != nil {
+		if err := r.drop(ctx, name); err != nil {
 			r.a.log.WarnContext(ctx, "a checkpoint is left; `isotherm cleanup` removes it", "file", name, "err", err)
 		}
 	}
+}
+
+// drop deletes a file where it is, or was put: no other store is asked.
+func (r *backupRun) drop(ctx context.Context, name string) error {
+	stores := make(map[string]bool)
+	if f, ok := r.view.inventory.Find(name); ok {
+		for _, c := range f.Copies {
+			stores[r.view.inventory.Stores[c.Store]] = true
+		}
+	}
+	placed, err := r.a.tiers.Placement(r.view.inventory, name, 0)
+	if err != nil {
+		return err
+	}
+	for _, store := range placed {
+		stores[store] = true
+	}
+	var errs []error
+	for store := range stores {
+		errs = append(errs, r.a.tiers.Remove(ctx, name, store))
+	}
+	return errors.Join(errs...)
 }
 
 // pullEntries is segmentEntries as something to call.

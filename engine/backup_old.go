@@ -63,8 +63,17 @@ func (a *Archive) openOld(ctx context.Context, v *view, sets []*chain.Set) (*old
 		return nil, errors.Join(err, o.close())
 	}
 	var sources []pathindex.Source
-	for _, c := range readers {
-		sources = append(sources, pathindex.Source{Catalog: c})
+	for i, c := range readers {
+		source := pathindex.Source{Catalog: c}
+		index, err := a.setIndex(ctx, v, sets[i])
+		if err != nil {
+			return nil, errors.Join(err, o.close())
+		}
+		if index != nil {
+			o.free = append(o.free, index)
+			source.Index = pathindex.NewReader(index)
+		}
+		sources = append(sources, source)
 	}
 	merge, err := pathindex.NewMerge(sources)
 	if err != nil {
@@ -72,6 +81,25 @@ func (a *Archive) openOld(ctx context.Context, v *view, sets []*chain.Set) (*old
 	}
 	o.next = merge.Next
 	return o, nil
+}
+
+// setIndex opens the index of a set; nil when there is none that can be used. What
+// is only known to it is how a path looked exactly.
+func (a *Archive) setIndex(ctx context.Context, v *view, s *chain.Set) (*cachefile.Reader, error) {
+	if s.Index == chain.NoFile {
+		return nil, nil
+	}
+	a.fetching.Lock()
+	defer a.fetching.Unlock()
+	r, err := a.index(ctx, v, s)
+	if locked(err) {
+		a.log.WarnContext(ctx, "an index cannot be read without its key", "file", v.name(s.Index), "err", err)
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // treeSource ties the local index to the set whose state it is.

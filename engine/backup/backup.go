@@ -55,7 +55,8 @@ type Options struct {
 	VolumeSize int64
 	// Readers is how many files are read at once. Default: one for each CPU.
 	Readers int
-	// Pending is how many volumes may wait to be stored. Default: 2.
+	// Pending is how many volumes are stored at once, while the next one is made.
+	// Default: 2.
 	Pending int
 	// Resume carries on a run that was interrupted; nil begins one.
 	Resume *Resume

@@ -16,12 +16,14 @@ import (
 
 // A packer puts the parts of tasks into volumes, in order.
 type packer struct {
-	ctx    context.Context
-	opts   *Options
-	group  *errgroup.Group // of the volumes that are being stored
-	room   chan struct{}   // taken by each volume until it is stored
-	parts  *sync.Pool
-	result *Result
+	ctx     context.Context
+	opts    *Options
+	group   *errgroup.Group // of the volumes that are being stored
+	room    chan struct{}   // taken by each volume until it is stored
+	parts   *sync.Pool
+	result  *Result
+	storing chan struct{} // taken by each volume while it is being stored
+	turn    chan struct{} // closed when the volume before the next has taken its place there
 
 	next    int // number of the next volume
 	volume  *volumeWriter
@@ -298,20 +300,35 @@ func (p *packer) cut(more bool, open *OpenFile) error {
 		return err
 	}
 	p.volume = nil
+	turn, next := p.turn, make(chan struct{})
+	p.turn = next
 	p.group.Go(func() error {
 		defer func() { <-p.room }()
-		return p.store(v, more)
+		return p.store(v, more, turn, next)
 	})
 	return nil
 }
 
-// store sees a volume through.
-func (p *packer) store(v *volumeWriter, more bool) error {
+// store sees a volume through, in its turn.
+func (p *packer) store(v *volumeWriter, more bool, turn <-chan struct{}, next chan<- struct{}) error {
 	finished, err := v.wait()
 	if err != nil {
 		return err
 	}
-	if err := p.opts.Store(p.ctx, finished, more); err != nil {
+	select {
+	case <-turn:
+	case <-p.ctx.Done():
+		return context.Cause(p.ctx)
+	}
+	select {
+	case p.storing <- struct{}{}:
+	case <-p.ctx.Done():
+		return context.Cause(p.ctx)
+	}
+	close(next)
+	err = p.opts.Store(p.ctx, finished, more)
+	<-p.storing
+	if err != nil {
 		return err
 	}
 	if p.opts.Progress != nil {

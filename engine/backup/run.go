@@ -90,9 +90,10 @@ func tellRead(tell func(read, stored int64), read *atomic.Int64) (stop func()) {
 
 func newPacker(ctx context.Context, o *Options, group *errgroup.Group, parts *sync.Pool) *packer {
 	p := &packer{
-		ctx: ctx, opts: o, group: group, room: make(chan struct{}, o.Pending+1), parts: parts,
+		ctx: ctx, opts: o, group: group, room: make(chan struct{}, o.Pending+1), storing: make(chan struct{}, o.Pending), turn: make(chan struct{}), parts: parts,
 		result: &Result{}, next: 1, touched: &touchedWriter{dir: o.Dir}, done: make(map[int]*Volume),
 	}
+	close(p.turn)
 	if o.Resume != nil {
 		for i := range o.Resume.Volumes {
 			v := &o.Resume.Volumes[i]
