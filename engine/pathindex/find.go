@@ -12,16 +12,13 @@ import (
 // A Finder looks paths up in an index, in ascending order.
 type Finder struct {
 	r     *Reader
+	begun bool
 	entry *Entry // the first that was not passed; nil at the end
 	err   error
 }
 
-// NewFinder returns a Finder that reads r.
-func NewFinder(r *Reader) *Finder {
-	f := &Finder{r: r}
-	f.advance()
-	return f
-}
+// NewFinder returns a Finder that reads r, from when it is first asked.
+func NewFinder(r *Reader) *Finder { return &Finder{r: r} }
 
 func (f *Finder) advance() {
 	if f.entry, f.err = f.r.Next(); f.err != nil {
@@ -35,6 +32,10 @@ func (f *Finder) advance() {
 func (f *Finder) Find(key []byte) (*Entry, error) {
 	if f == nil {
 		return nil, nil
+	}
+	if !f.begun {
+		f.begun = true
+		f.advance()
 	}
 	for f.entry != nil {
 		switch c := compare(f.entry.Path, key); {
