@@ -195,6 +195,70 @@ func (r *backupRun) close() {
 	}
 }
 
+// A BackupEstimate is what a backup would do.
+type BackupEstimate struct {
+	Type dupname.SetType
+	Base time.Time // of the set that it would build on
+	Why  string
+	backup.Estimate
+	// Resumes says that an interrupted run would be carried on, of which some is
+	// stored already.
+	Resumes bool
+	// Volumes is how many there would be at most.
+	Volumes int64
+}
+
+// EstimateBackup looks at the source, and neither reads files nor writes anything
+// but the cache. Errors are those of Backup.
+func (a *Archive) EstimateBackup(ctx context.Context, o BackupOptions) (*BackupEstimate, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	tree, err := walk.Open(o.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	if err := a.Sync(ctx); err != nil {
+		return nil, err
+	}
+	v, err := a.current()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.checkListed(v); err != nil {
+		return nil, err
+	}
+	r := &backupRun{a: a, o: o, view: v, tree: tree}
+	if err := errors.Join(r.chooseBase(), r.checkSource(ctx)); err != nil {
+		return nil, err
+	}
+	opts := backup.Options{Tree: tree, Root: o.Source, Select: o.Select, Problem: o.Problem}
+	e := &BackupEstimate{Type: dupname.Full, Why: r.why, Resumes: a.hasRun()}
+	if len(r.base) > 0 {
+		e.Type, e.Base = dupname.Incremental, r.base[len(r.base)-1].End
+		old, err := a.openOld(ctx, v, r.base)
+		if err != nil {
+			return nil, err
+		}
+		defer old.close()
+		opts.Old = old
+	}
+	found, err := backup.Look(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	e.Estimate = *found
+	e.Volumes = 1 + found.Bytes/o.VolumeSize
+	return e, nil
+}
+
+// hasRun reports whether this machine has a run to carry on.
+func (a *Archive) hasRun() bool {
+	dirs, err := os.ReadDir(filepath.Join(a.stateDir, runsDir))
+	return err == nil && len(dirs) > 0
+}
+
 // Newest returns the time of the newest complete set; zero when there is none. It
 // lists the stores.
 func (a *Archive) Newest(ctx context.Context) (time.Time, error) {

@@ -28,6 +28,8 @@ type backupFlags struct {
 	allowMismatch     bool
 	nullSeparator     bool
 	parallel          int
+	dryRun            bool
+	explain           string
 	rules             []selection.Rule
 }
 
@@ -51,6 +53,7 @@ Exit codes: 0 done; 1 failed; 2 usage or policy; 4 done, but some files could no
 read or changed while they were.`,
 		Example: `  isotherm backup /home/anna
   isotherm backup --full --exclude '**/.cache' /home/anna
+  isotherm backup --dry-run /home/anna
   isotherm backup --if-due 24h /home/anna`,
 		GroupID: groupDaily,
 		Args:    cobra.MaximumNArgs(1),
@@ -70,6 +73,8 @@ read or changed while they were.`,
 	cmd.Flags().StringVar(&flags.ifDue, "if-due", "", "do nothing when the newest set is younger than that `age`, such as 24h")
 	cmd.Flags().BoolVar(&flags.allowMismatch, "allow-source-mismatch", false, "continue the chain of another source or host")
 	cmd.Flags().IntVar(&flags.parallel, "parallel", 2, "`number` of volumes stored at once")
+	cmd.Flags().BoolVarP(&flags.dryRun, "dry-run", "n", false, "say what would be stored, and store nothing")
+	cmd.Flags().StringVar(&flags.explain, "explain", "", "say which rule decides about a `path`, and back up nothing")
 	addSelection(cmd, &flags)
 	return cmd
 }
@@ -91,7 +96,7 @@ func addSelection(cmd *cobra.Command, flags *backupFlags) {
 }
 
 // options turns flags and policy into what the engine takes.
-func (f *backupFlags) options(a *app, s *session, source string) (engine.BackupOptions, error) {
+func (f *backupFlags) options(s *session, source string) (engine.BackupOptions, error) {
 	b := s.policy.Backup
 	o := engine.BackupOptions{
 		Source: source, Full: f.full, Incremental: f.incremental, FullAfter: b.FullIfOlderThan, MaxChainThaw: b.MaxChainThaw,
@@ -194,10 +199,19 @@ func newSealer(e policy.Encryption) (*pgp.Sealer, error) {
 }
 
 func (a *app) backup(ctx context.Context, source string, flags backupFlags) error {
-	return a.withSession(ctx, tiering.GuardNone, func(s *session) error {
-		opts, err := flags.options(a, s, source)
-		if err != nil {
+	guard := tiering.GuardNone
+	if flags.dryRun || flags.explain != "" {
+		guard = tiering.GuardPlan
+	}
+	return a.withSession(ctx, guard, func(s *session) error {
+		opts, err := flags.options(s, source)
+		switch {
+		case err != nil:
 			return err
+		case flags.explain != "":
+			return a.explainPath(opts, flags.explain)
+		case flags.dryRun:
+			return a.estimate(ctx, s, opts)
 		}
 		if due, err := a.isDue(ctx, s, flags.ifDue); err != nil || !due {
 			return err

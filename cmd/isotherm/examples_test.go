@@ -25,6 +25,7 @@ var examplePlaces = strings.NewReplacer(
 	"--against /home/anna/photos", "--against $WORK/source",
 	"24h /home/anna", "24h $WORK/home",
 	"backup /home/anna", "backup $WORK/home",
+	"--dry-run /home/anna", "--dry-run $WORK/home",
 	"'**/.cache' /home/anna", "'**/.cache' $WORK/home",
 	"--against / ", "--against $WORK/source ",
 	"home/anna/photos", "types",

@@ -67,7 +67,7 @@ func (p *packer) task(t *task) error {
 	if t.action == difftar.Deleted {
 		return p.deleted(t)
 	}
-	if t.Type == index.Regular && t.outcome != same {
+	if t.regular {
 		return p.regular(t)
 	}
 	<-closed(t.parts)

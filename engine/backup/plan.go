@@ -146,6 +146,7 @@ func (p *planner) compare(e *walk.Entry, old *pathindex.Entry) error {
 		return nil
 	}
 	t := &task{Entry: *e, action: difftar.Snapshot, doubtful: verdict == doubtful, parts: make(chan []byte, 2)}
+	t.regular = e.Type == index.Regular
 	if old != nil {
 		t.old = old.Clone()
 	}
@@ -153,7 +154,7 @@ func (p *planner) compare(e *walk.Entry, old *pathindex.Entry) error {
 		t.resume = p.from.open
 	}
 	if verdict == learned {
-		t.outcome = same
+		t.regular, t.outcome = false, same
 		t.new = describe(&t.Entry)
 		close(t.parts)
 		return p.send(t, false)

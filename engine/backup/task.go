@@ -19,7 +19,10 @@ type task struct {
 	// doubtful: it may be that nothing has changed but what no archive of duplicity's
 	// has. The content is compared first.
 	doubtful bool
-	resume   *OpenFile // the first parts are stored already
+	// regular: what was described is a regular file; a reader goes through it. Entry
+	// itself is the reader's until the first part comes, or parts is closed.
+	regular bool
+	resume  *OpenFile // the first parts are stored already
 
 	// parts of the data, each but the last of PartSize bytes. A regular file that is
 	// stored has at least one, others have none. What follows is valid once parts is
