@@ -49,6 +49,8 @@ type BackupOptions struct {
 	// Problem is told of paths that are not as they should be in the set; from
 	// several goroutines.
 	Problem func(path string, err error)
+
+	maxSums int64 // see backup.Options; for tests, whose files are small
 }
 
 // BackupReport is what a backup did.

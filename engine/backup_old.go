@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/isotherm-backup/isotherm/engine/cachefile"
@@ -37,6 +38,7 @@ type oldState struct {
 	next func() (*pathindex.Entry, error)
 	free []io.Closer
 	sums map[int32]*sumsReader
+	temp string // folder for signatures that are too large for memory
 }
 
 // openOld opens the state after the last of the sets.
@@ -108,12 +110,8 @@ func treeSource(s *chain.Set) int64 { return s.End.Unix() }
 // Next implements backup.Old.
 func (o *oldState) Next() (*pathindex.Entry, error) { return o.next() }
 
-// maxSums is how large a signature can be that a delta is made from, in bytes: that
-// of some 5 GB.
-const maxSums = 32 << 20
-
 // Signature implements backup.Old.
-func (o *oldState) Signature(e *pathindex.Entry) (io.Reader, int64, error) {
+func (o *oldState) Signature(e *pathindex.Entry) (io.ReadCloser, int64, error) {
 	if e.Set < 0 || int(e.Set) >= len(o.sets) {
 		return nil, 0, fmt.Errorf("local index: %q is of set %d of %d: remove %s", e.Path, e.Set, len(o.sets), filepath.Join(o.a.stateDir, treeFile))
 	}
@@ -125,15 +123,11 @@ func (o *oldState) Signature(e *pathindex.Entry) (io.Reader, int64, error) {
 		}
 		o.sums[e.Set] = s
 	}
-	data, more, err := s.find(e.Path)
+	sums, size, err := s.find(e.Path, o.temp)
 	if err != nil {
 		return nil, 0, fmt.Errorf("signature of %q in the set of %s: %w", e.Path, stamp(o.sets[e.Set].End), err)
 	}
-	size := int64(len(data))
-	if more {
-		size = 1 << 40 // too large for a delta
-	}
-	return bytes.NewReader(data), size, nil
+	return sums, size, nil
 }
 
 func (o *oldState) openSums(s *chain.Set) (*sumsReader, error) {
@@ -163,17 +157,46 @@ func (o *oldState) close() error {
 // sumsReader finds signatures in ascending order of their paths.
 type sumsReader struct{ r *sigtar.Reader }
 
-func (s *sumsReader) find(path string) (data []byte, more bool, err error) {
+func (s *sumsReader) find(path, dir string) (io.ReadCloser, int64, error) {
 	for {
 		e, err := s.r.Next()
 		if err == io.EOF {
-			return nil, false, errors.New("it is not there")
+			return nil, 0, errors.New("it is not there")
 		}
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
 		if e.Path == path {
-			return readAll(s.r, maxSums)
+			return heldSums(s.r, dir)
 		}
 	}
 }
+
+// maxSums is how much of a signature is held in memory, in bytes; a larger one is
+// held in a file.
+const maxSums = 4 << 20
+
+func heldSums(r io.Reader, dir string) (io.ReadCloser, int64, error) {
+	data, more, err := readAll(r, maxSums)
+	if err != nil || !more {
+		return io.NopCloser(bytes.NewReader(data)), int64(len(data)), err
+	}
+	f, err := os.CreateTemp(dir, "old-*")
+	if err != nil {
+		return nil, 0, err
+	}
+	t := &tempFile{f}
+	n, err := io.Copy(f, io.MultiReader(bytes.NewReader(data), r))
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, t.Close())
+	}
+	return t, n, nil
+}
+
+// tempFile is a file that is gone once it is closed.
+type tempFile struct{ *os.File }
+
+func (t *tempFile) Close() error { return errors.Join(t.File.Close(), os.Remove(t.Name())) }

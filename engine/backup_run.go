@@ -101,7 +101,7 @@ func (r *backupRun) run(ctx context.Context, commit func(context.Context) error)
 func (r *backupRun) volumes(ctx context.Context) (*backup.Result, error) {
 	opts := backup.Options{
 		Tree: r.tree, Root: r.o.Source, Select: r.o.Select, Codec: r.codec, Dir: r.dir, VolumeSize: r.o.VolumeSize,
-		Pending: r.o.Parallel, Resume: r.resume, Store: r.storeVolume, Problem: r.o.Problem,
+		Pending: r.o.Parallel, MaxSums: r.o.maxSums, Resume: r.resume, Store: r.storeVolume, Problem: r.o.Problem,
 		Progress: func(read, stored int64) {
 			r.a.progress.Add(StageBackup, read)
 			r.a.progress.Add(StageStore, stored)
@@ -115,6 +115,7 @@ func (r *backupRun) volumes(ctx context.Context) (*backup.Result, error) {
 		if r.old != nil {
 			_ = r.old.close()
 		}
+		old.temp = r.dir
 		r.old, opts.Old = old, old
 	}
 	return backup.Run(ctx, opts)

@@ -36,8 +36,8 @@ type Old interface {
 	Next() (*pathindex.Entry, error)
 	// Signature returns the librsync signature of a regular file that Next
 	// returned, and its size in bytes. It is called with ascending paths; the reader
-	// is used later.
-	Signature(e *pathindex.Entry) (io.Reader, int64, error)
+	// is used later, and closed.
+	Signature(e *pathindex.Entry) (io.ReadCloser, int64, error)
 }
 
 // Options of a run.
@@ -58,6 +58,10 @@ type Options struct {
 	// Pending is how many volumes are stored at once, while the next one is made.
 	// Default: 2.
 	Pending int
+	// MaxSums is the largest signature, in bytes, that is held as a whole while a
+	// delta is made from it. In files that have a larger one, only content that is
+	// about where it was is found again. Default: 32 MiB, that of a file of some 5 GB.
+	MaxSums int64
 	// Resume carries on a run that was interrupted; nil begins one.
 	Resume *Resume
 

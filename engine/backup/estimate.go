@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"io"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -26,10 +27,11 @@ func Look(ctx context.Context, opts Options) (*Estimate, error) {
 	if opts.Old != nil {
 		opts.Old = unsigned{opts.Old}
 	}
+	opts.fill()
 	group, ctx := errgroup.WithContext(ctx)
 	toRead, toPack := make(chan *task, queued), make(chan *task, queued)
 	p := &planner{
-		ctx: ctx, opts: &opts, counts: &Counts{}, memory: semaphore.NewWeighted(sumsMemory),
+		ctx: ctx, opts: &opts, counts: &Counts{}, memory: semaphore.NewWeighted(opts.held(opts.MaxSums)),
 		readers: toRead, packer: toPack,
 	}
 	e := &Estimate{}
@@ -41,6 +43,7 @@ func Look(ctx context.Context, opts Options) (*Estimate, error) {
 	})
 	group.Go(func() error {
 		for t := range toPack {
+			p.memory.Release(t.held)
 			e.add(t)
 		}
 		return nil
@@ -72,4 +75,6 @@ func (e *Estimate) add(t *task) {
 // unsigned is an old state without signatures.
 type unsigned struct{ Old }
 
-func (unsigned) Signature(*pathindex.Entry) (io.Reader, int64, error) { return nil, sumsMemory, nil }
+func (unsigned) Signature(*pathindex.Entry) (io.ReadCloser, int64, error) {
+	return io.NopCloser(strings.NewReader("")), 0, nil
+}

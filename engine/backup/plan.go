@@ -14,13 +14,8 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/walk"
 )
 
-const (
-	// queued is how many tasks may wait for the packer.
-	queued = 128
-	// sumsMemory bounds the signatures that deltas are being made from, in bytes.
-	// A file whose own is larger is stored as a whole.
-	sumsMemory = 96 << 20
-)
+// queued is how many tasks may wait for the packer.
+const queued = 128
 
 // A planner compares the source with the old state.
 type planner struct {
@@ -173,14 +168,11 @@ func (p *planner) delta(t *task, old *pathindex.Entry) error {
 	if err != nil {
 		return err
 	}
-	if held(size) > sumsMemory {
-		return nil
+	t.action, t.signature, t.windows = difftar.Diff, sums, size > p.opts.MaxSums
+	if err := p.memory.Acquire(p.ctx, p.opts.held(size)); err != nil {
+		return errors.Join(context.Cause(p.ctx), sums.Close())
 	}
-	t.held = held(size)
-	if err := p.memory.Acquire(p.ctx, t.held); err != nil {
-		return context.Cause(p.ctx)
-	}
-	t.action, t.signature = difftar.Diff, sums
+	t.held = p.opts.held(size)
 	return nil
 }
 

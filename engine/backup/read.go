@@ -37,7 +37,8 @@ type reader struct {
 func (r *reader) run(tasks <-chan *task) error {
 	for t := range tasks {
 		err := r.task(t)
-		if t.held > 0 {
+		if t.signature != nil {
+			err = errors.Join(err, t.signature.Close())
 			t.signature = nil
 			r.memory.Release(t.held)
 		}
@@ -186,11 +187,17 @@ func (r *reader) snapshot(t *task, c *content) error {
 
 // diff sends what turns the old content into the new one in parts.
 func (r *reader) diff(t *task, c *content) error {
+	w := &partWriter{r: r, t: t, part: r.part()[:0]}
+	if t.windows {
+		if err := librsync.DeltaWindow(t.signature, c, w, r.opts.windowBlocks()); err != nil {
+			return fmt.Errorf("delta of %q: %w", t.Path, err)
+		}
+		return r.emit(t, w.part)
+	}
 	sig, err := librsync.ReadSignature(t.signature)
 	if err != nil {
 		return fmt.Errorf("signature of %q in the archive: %w", t.Path, err)
 	}
-	w := &partWriter{r: r, t: t, part: r.part()[:0]}
 	if err := librsync.Delta(sig, c, w); err != nil {
 		return err
 	}

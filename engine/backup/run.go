@@ -28,16 +28,11 @@ var errUnsteady = errors.New("it changed while it was read; what was read is sto
 // Dir. What is wrong with single paths of the source is told to Problem, and no
 // error.
 func Run(ctx context.Context, opts Options) (*Result, error) {
-	if opts.Readers <= 0 {
-		opts.Readers = runtime.GOMAXPROCS(0)
-	}
-	if opts.Pending <= 0 {
-		opts.Pending = 2
-	}
+	opts.fill()
 	group, ctx := errgroup.WithContext(ctx)
 	toRead, toPack := make(chan *task), make(chan *task, queued)
 	parts := &sync.Pool{New: func() any { return new([PartSize]byte) }}
-	memory := semaphore.NewWeighted(sumsMemory)
+	memory := semaphore.NewWeighted(opts.held(opts.MaxSums))
 	var read atomic.Int64
 	defer tellRead(opts.Progress, &read)()
 
@@ -61,6 +56,18 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	return pack.end(plan, read.Load())
+}
+
+func (o *Options) fill() {
+	if o.Readers <= 0 {
+		o.Readers = runtime.GOMAXPROCS(0)
+	}
+	if o.Pending <= 0 {
+		o.Pending = 2
+	}
+	if o.MaxSums <= 0 {
+		o.MaxSums = 32 << 20
+	}
 }
 
 // tellRead reports bytes read every now and then, and once more at the end.

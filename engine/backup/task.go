@@ -14,7 +14,8 @@ type task struct {
 	walk.Entry // of a path that is gone, only Path
 	action     difftar.Action
 	old        *pathindex.Entry // nil when there was none
-	signature  io.Reader        // of the old content, for a Diff
+	signature  io.ReadCloser    // of the old content, for a Diff
+	windows    bool             // it is too large to be held as a whole
 	held       int64            // bytes of memory that the signature is counted with
 	// doubtful: it may be that nothing has changed but what no archive of duplicity's
 	// has. The content is compared first.
@@ -47,4 +48,8 @@ const (
 
 // held is how much memory a signature of n bytes takes while a delta is made: the
 // sums, and the table to look them up.
-func held(n int64) int64 { return 3 * n }
+func (o *Options) held(n int64) int64 { return 3 * min(n, o.MaxSums) }
+
+// windowBlocks is how far, in blocks, content may have moved in a file whose
+// signature is not held as a whole, and is still found: 1 GiB by default.
+func (o *Options) windowBlocks() int { return int(max(o.MaxSums/64, 8)) }

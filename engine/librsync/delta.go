@@ -24,13 +24,18 @@ func Delta(sig *Sig, r io.Reader, w io.Writer) error {
 		r: r, buf: make([]byte, sig.BlockLength+readAhead),
 		w: commandWriter{w: bufio.NewWriterSize(w, 64<<10)},
 	}
-	return d.run()
+	d.w.magic()
+	if err := d.stretch(); err != nil {
+		return err
+	}
+	return d.w.end()
 }
 
 // differ moves a window of one block over the new content.
 type differ struct {
 	*lookup
 	block int
+	from  int // number of the signature's first block in the old content
 	r     io.Reader
 	eof   bool
 	// buf[literal:at] matches nothing, buf[at:end] is to be looked at.
@@ -40,15 +45,15 @@ type differ struct {
 	w                commandWriter
 }
 
-func (d *differ) run() error {
-	d.w.magic()
+// stretch writes what makes all of r.
+func (d *differ) stretch() error {
 	for {
 		if err := d.fill(); err != nil {
 			return err
 		}
 		if d.end-d.at < d.block {
 			d.tail()
-			return d.w.end()
+			return d.w.err
 		}
 		sum := newRollsum(d.window())
 		if i := d.find(sum.digest(), d.window(), d.next); i >= 0 {
@@ -83,7 +88,7 @@ func (d *differ) fill() error {
 // match copies n bytes from block i on.
 func (d *differ) match(i, n int) {
 	d.w.literal(d.buf[d.literal:d.at])
-	d.w.copy(int64(i)*int64(d.block), int64(n))
+	d.w.copy(int64(d.from+i)*int64(d.block), int64(n))
 	d.at += n
 	d.literal = d.at
 	d.next = i + 1
