@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/isotherm-backup/isotherm/engine/backup"
+	"github.com/isotherm-backup/isotherm/engine/chain"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 	"github.com/isotherm-backup/isotherm/tiering"
 )
@@ -41,32 +42,44 @@ func (r *backupRun) findRun(ctx context.Context) (bool, error) {
 	for _, d := range dirs {
 		dir := filepath.Join(r.a.stateDir, runsDir, d.Name())
 		info, err := readRunInfo(dir)
-		if err != nil || !r.carriesOn(info) {
+		base, ok := r.carriesOn(info)
+		if err != nil || !ok {
 			r.a.log.WarnContext(ctx, "an interrupted backup cannot be carried on", "set", d.Name(), "err", err)
 			if err := os.RemoveAll(dir); err != nil {
 				return false, err
 			}
 			continue
 		}
+		r.base = base
 		return true, r.carryOn(ctx, info, dir)
 	}
 	return false, nil
 }
 
-// carriesOn reports whether a run is one that this call would have begun.
-func (r *backupRun) carriesOn(i *runInfo) bool {
-	if string(i.Source) != r.o.Source || i.Hostname != r.o.Hostname || i.Suffix != r.codec.Options().Suffix() {
-		return false
+// carriesOn reports whether a run can be carried on by this call, and returns the
+// sets that it builds on. What is stored of it counts for more than whether the
+// next set would now be of another type, unless one was asked for.
+func (r *backupRun) carriesOn(i *runInfo) (base []*chain.Set, ok bool) {
+	if i == nil || string(i.Source) != r.o.Source || i.Hostname != r.o.Hostname || i.Suffix != r.codec.Options().Suffix() {
+		return nil, false
 	}
 	for s := range r.view.sets {
 		if s.Manifest >= 0 && !s.End.Before(i.End) {
-			return false
+			return nil, false
 		}
 	}
 	if i.Type == dupname.Full {
-		return !r.o.Incremental
+		return nil, !r.o.Incremental
 	}
-	return len(r.base) > 0 && r.base[len(r.base)-1].End.Equal(i.Start)
+	if r.o.Full {
+		return nil, false
+	}
+	for _, c := range r.view.collection.Chains {
+		if c.End().Equal(i.Start) {
+			return c.Sets, true
+		}
+	}
+	return nil, false
 }
 
 // carryOn takes up a run: what is finished and not stored is stored, and it goes on
@@ -76,9 +89,6 @@ func (r *backupRun) carryOn(ctx context.Context, info *runInfo, dir string) erro
 		return err
 	}
 	r.info, r.dir = *info, dir
-	if info.Type == dupname.Full {
-		r.base = nil
-	}
 	r.why = "carries on the backup that was interrupted"
 	prefix := strings.TrimSuffix(r.info.names().of(dupname.Volume, 1), "1.difftar"+r.info.Suffix)
 	inv, err := r.a.tiers.InventoryWith(ctx, tiering.InventoryOptions{Prefix: prefix, Digests: true})
