@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -41,29 +42,16 @@ func (r *backupRun) commit(ctx context.Context, result *backup.Result, commit fu
 	if err := r.dropSurplus(ctx, n); err != nil {
 		return err
 	}
-	m, err := r.manifest(result)
+	m := &manifest.Manifest{Hostname: r.o.Hostname, Localdir: r.o.Source}
+	for _, v := range result.Volumes {
+		m.Volumes = append(m.Volumes, v.Volume)
+	}
+	manifestSize, err := r.putManifest(ctx, m, commit)
 	if err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	if err := manifest.Write(&text, m); err != nil {
-		return err
-	}
-	stored, err := r.encodeManifest(text.Bytes())
-	if err != nil {
-		return err
-	}
-	if commit != nil {
-		if err := commit(ctx); err != nil {
-			return err
-		}
-	}
-	name := r.info.names().of(dupname.Manifest, 0)
-	if _, err := r.a.tiers.Put(ctx, name, bytes.NewReader(stored), putSized(stored)); err != nil {
 		return fmt.Errorf("store the manifest: %w", err)
 	}
 	// The set is complete. What fails from here on costs time, later.
-	if err := r.settle(&settled{n, origin, text.Bytes(), int64(len(stored)), sums, size, indexSize}); err != nil {
+	if err := r.settle(&settled{n, origin, m, manifestSize, sums, size, indexSize}); err != nil {
 		r.a.log.WarnContext(ctx, "the local state is not up to date, and will be made again", "err", err)
 		_ = os.Remove(filepath.Join(r.a.stateDir, treeFile))
 	}
@@ -178,39 +166,65 @@ func (r *backupRun) dropSurplus(ctx context.Context, volumes int) error {
 	}
 }
 
-func (r *backupRun) manifest(result *backup.Result) (*manifest.Manifest, error) {
-	m := &manifest.Manifest{Hostname: r.o.Hostname, Localdir: r.o.Source, Files: []manifest.File{}}
-	for _, v := range result.Volumes {
-		m.Volumes = append(m.Volumes, v.Volume)
-		files, err := backup.ReadFiles(r.dir, v.Number)
-		if err != nil {
-			return nil, err
-		}
-		m.Files = append(m.Files, files...)
+// putManifest stores the manifest, which has a line for each file, and returns its
+// size as stored. Commit is called before it becomes visible.
+func (r *backupRun) putManifest(ctx context.Context, m *manifest.Manifest, commit func(context.Context) error) (int64, error) {
+	f, err := os.CreateTemp(r.dir, "put-*")
+	if err != nil {
+		return 0, err
 	}
-	return m, nil
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := r.encodeManifest(f, m); err != nil {
+		return 0, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if commit != nil {
+		if err := commit(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return st.Size(), r.putFile(ctx, r.info.names().of(dupname.Manifest, 0), f.Name(), backends.Digest{})
 }
 
-// encodeManifest encrypts a manifest; otherwise it is stored as it is.
-func (r *backupRun) encodeManifest(text []byte) ([]byte, error) {
-	if r.o.Sealer == nil {
-		return text, nil
+// encodeManifest writes a manifest encrypted, or else as it is.
+func (r *backupRun) encodeManifest(f *os.File, m *manifest.Manifest) (err error) {
+	var w io.WriteCloser = nopWriteCloser{f}
+	if r.o.Sealer != nil {
+		if w, err = r.o.Sealer.Encrypt(f); err != nil {
+			return err
+		}
 	}
-	var out bytes.Buffer
-	w, err := r.o.Sealer.Encrypt(&out)
-	if err != nil {
-		return nil, err
+	var n int64
+	for _, err := range backup.Files(r.dir, len(m.Volumes)) {
+		if err != nil {
+			return errors.Join(err, w.Close())
+		}
+		n++
 	}
-	_, err = w.Write(text)
-	err = errors.Join(err, w.Close()) // which writes, too
-	return out.Bytes(), err
+	buffered := bufio.NewWriter(w)
+	err = manifest.Write(buffered, m)
+	if err == nil {
+		err = manifest.WriteFiles(buffered, n, backup.Files(r.dir, len(m.Volumes)))
+	}
+	if err == nil {
+		err = buffered.Flush()
+	}
+	return errors.Join(err, w.Close())
 }
+
+type nopWriteCloser struct{ io.Writer }
+
+func (nopWriteCloser) Close() error { return nil }
 
 // settled is a set that is stored; sizes are those of its files, in bytes.
 type settled struct {
 	volumes      int
 	origin       pathindex.Origin
-	manifest     []byte
+	manifest     *manifest.Manifest // without the list of files
 	manifestSize int64
 	sums         string // the signature archive, in clear
 	sumsSize     int64
@@ -225,7 +239,11 @@ func (r *backupRun) settle(s *settled) error {
 	}
 	names := r.info.names()
 	signature := names.of(dupname.Signature, 0)
-	if err := r.cache(cachedManifests(), names.of(dupname.Manifest, 0), s.manifestSize, bytes.NewReader(s.manifest)); err != nil {
+	var text bytes.Buffer
+	if err := manifest.Write(&text, s.manifest); err != nil {
+		return err
+	}
+	if err := r.cache(cachedManifests(), names.of(dupname.Manifest, 0), s.manifestSize, &text); err != nil {
 		return err
 	}
 	for _, d := range []derived{cachedSums(), cachedCatalogs()} {
@@ -439,5 +457,3 @@ func pullEntries(dir string, volumes int) (next func() (*pathindex.Entry, error)
 		return e, err
 	}, stop
 }
-
-func putSized(data []byte) backends.PutOptions { return backends.PutOptions{Size: int64(len(data))} }

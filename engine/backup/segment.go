@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -58,25 +59,36 @@ func OpenIndex(dir string, volume int) (io.ReadCloser, error) {
 	return cachefile.Open(segmentPath(dir, volume, "index"), indexKind, int64(volume))
 }
 
-// ReadFiles returns the regular files among the paths that end in a volume, as the
-// manifest lists them.
-func ReadFiles(dir string, volume int) ([]manifest.File, error) {
+// Files yields the regular files among the paths that end in the volumes from the
+// first to the last, as the manifest lists them.
+func Files(dir string, last int) iter.Seq2[manifest.File, error] {
+	return func(yield func(manifest.File, error) bool) {
+		for n := 1; n <= last; n++ {
+			if !filesOf(dir, n, yield) {
+				return
+			}
+		}
+	}
+}
+
+func filesOf(dir string, volume int, yield func(manifest.File, error) bool) bool {
 	r, err := cachefile.Open(segmentPath(dir, volume, "files"), filesKind, int64(volume))
 	if err != nil {
-		return nil, err
+		return yield(manifest.File{}, err) && false
 	}
 	defer r.Close()
-	var files []manifest.File
 	for br := bufio.NewReader(r); ; {
 		line, err := br.ReadString(0)
 		if err == io.EOF && line == "" {
-			return files, nil
+			return true
 		}
 		change, path, ok := strings.Cut(strings.TrimSuffix(line, "\x00"), " ")
 		if err != nil || !ok {
-			return nil, fmt.Errorf("files of volume %d: %w", volume, cachefile.ErrDamaged)
+			return yield(manifest.File{}, fmt.Errorf("files of volume %d: %w", volume, cachefile.ErrDamaged)) && false
 		}
-		files = append(files, manifest.File{Path: path, Change: manifest.Change(change)})
+		if !yield(manifest.File{Path: path, Change: manifest.Change(change)}, nil) {
+			return false
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 )
 
@@ -19,10 +20,27 @@ func Write(w io.Writer, m *Manifest) error {
 			return err
 		}
 	}
-	if m.Files != nil {
-		buf = fmt.Appendf(buf, "Filelist %d\n", len(m.Files))
+	if err := flush(w, &buf); err != nil || m.Files == nil {
+		return err
 	}
-	for _, f := range m.Files {
+	return WriteFiles(w, int64(len(m.Files)), func(yield func(File, error) bool) {
+		for _, f := range m.Files {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	})
+}
+
+// WriteFiles writes the list of n files that ends a manifest, for those who do not
+// have it in memory. An error in the sequence ends it.
+func WriteFiles(w io.Writer, n int64, files iter.Seq2[File, error]) error {
+	buf := fmt.Appendf(nil, "Filelist %d\n", n)
+	for f, err := range files {
+		if err != nil {
+			return err
+		}
+		n--
 		buf = fmt.Appendf(buf, "    %-7s  ", f.Change)
 		buf = append(appendPath(buf, f.Path), '\n')
 		if len(buf) < maxLine {
@@ -31,6 +49,9 @@ func Write(w io.Writer, m *Manifest) error {
 		if err := flush(w, &buf); err != nil {
 			return err
 		}
+	}
+	if n != 0 {
+		return fmt.Errorf("write manifest: the list of files has %d fewer than it says", n)
 	}
 	return flush(w, &buf)
 }
