@@ -194,7 +194,7 @@ func TestCleanupFiles(t *testing.T) {
 		"duplicity-inc.20240301T000000Z.to.20240302T000000Z.vol7.difftar.gz.par2.part": "",
 	}
 	kept := []string{
-		"isotherm-checkpoint.20240201T000000Z.to.20240202T000000Z.vol1.gz", "isotherm-checkpoint.unreadable", "isotherm-lock.1", "isotherm-job-x.json", "notes.txt",
+		"isotherm-checkpoint.20240201T000000Z.to.20240202T000000Z.vol1.gz", "isotherm-checkpoint.unreadable", "isotherm-job-x.json", "notes.txt",
 		"isotherm-index.20240201T000000Z.to.20240202T000000Z.gz",
 	}
 	for name := range stale {
@@ -245,6 +245,7 @@ func TestCleanupInterrupted(t *testing.T) {
 			s.Set(faulty.Rule{Op: faulty.Delete, Fault: fail}, faulty.Rule{Op: faulty.Put, Fault: fail})
 		}
 		_, err = m.Cleanup(t.Context(), plan, nil)
+		rig.unlock()
 		if err == nil {
 			break
 		}

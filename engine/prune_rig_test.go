@@ -17,6 +17,7 @@ import (
 	"github.com/isotherm-backup/isotherm/backends/coldsim"
 	"github.com/isotherm-backup/isotherm/backends/faulty"
 	"github.com/isotherm-backup/isotherm/backends/file"
+	"github.com/isotherm-backup/isotherm/engine/writerlock"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/policy/price"
@@ -259,4 +260,16 @@ func usd(t *testing.T, decimal string) *price.Amount {
 		t.Fatal(err)
 	}
 	return &a
+}
+
+// unlock removes the lock that a writer could not give back, as ten minutes would.
+func (r *pruneRig) unlock() {
+	r.t.Helper()
+	for _, name := range listDir(r.t, r.hot) {
+		if strings.HasPrefix(name, writerlock.Prefix) {
+			if err := os.Remove(filepath.Join(r.hot, name)); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
 }

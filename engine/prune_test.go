@@ -200,6 +200,7 @@ func TestPruneInterrupted(t *testing.T) {
 				failing := map[string]*faulty.Store{"hot": m.hot, "cold": m.cold}[store]
 				failing.Set(faulty.Rule{Op: faulty.Delete, Skip: n, Fault: fault}, faulty.Rule{Op: faulty.Put, Skip: n, Fault: fault})
 				_, err := m.Prune(t.Context(), plan, nil)
+				rig.unlock()
 				rig.machine().checkChains(t)
 				if err == nil {
 					if n == 0 {
