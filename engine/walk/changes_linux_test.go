@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"strings"
 	"testing"
 
@@ -113,8 +114,11 @@ func TestDamage(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir() + "/root"
 			grow(t, root, "a/f", "d/x", "d/y", "e")
+			var mu sync.Mutex // guards asked and tt.damage: several goroutines ask
 			asked := 0
 			selector := ask(func(f *selection.File) selection.Verdict {
+				mu.Lock()
+				defer mu.Unlock()
 				verdict := selection.Include
 				if f.Path == "d" && asked < len(tt.verdict) {
 					verdict = tt.verdict[asked]
