@@ -81,38 +81,60 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("the backups so far are of the %s %s, and this one is of %s", e.What, e.Was, e.Is)
 }
 
+// A SourceError says that the source itself cannot be backed up.
+type SourceError struct {
+	Source string
+	Err    error
+}
+
+func (e *SourceError) Error() string { return fmt.Sprintf("open the source: %v", e.Err) }
+
+// Unwrap returns the reason.
+func (e *SourceError) Unwrap() error { return e.Err }
+
 // Backup makes a set of the source, or carries on the run that was interrupted. It
 // must be called with the archive's lock held; ctx ends when that is lost, and
 // commit is called right before the set becomes visible.
 //
-// It reads nothing of what volumes hold. Errors: *MismatchError, ErrNoBase; those
-// of the source's root, of the stores, and of the disk with the local state. What
+// It reads nothing of what volumes hold. Errors: *MismatchError, ErrNoBase,
+// *SourceError; those of the stores, and of the disk with the local state. What
 // is stored until then is not stored again by the next call.
 func (a *Archive) Backup(ctx context.Context, o BackupOptions, commit func(context.Context) error) (*BackupReport, error) {
-	if err := o.fill(); err != nil {
-		return nil, err
-	}
-	tree, err := walk.Open(o.Source)
+	tree, v, err := a.openSource(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	defer tree.Close()
-	if err := a.Sync(ctx); err != nil {
-		return nil, err
-	}
-	v, err := a.current()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.checkListed(v); err != nil {
-		return nil, err
-	}
 	r, err := a.newBackupRun(ctx, v, o, tree)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
 	return r.run(ctx, commit)
+}
+
+// openSource opens the source, and lists the archive.
+func (a *Archive) openSource(ctx context.Context, o *BackupOptions) (_ *walk.Tree, _ *view, err error) {
+	if err := o.fill(); err != nil {
+		return nil, nil, err
+	}
+	tree, err := walk.Open(o.Source)
+	if err != nil {
+		return nil, nil, &SourceError{o.Source, err}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tree.Close())
+		}
+	}()
+	if err := a.Sync(ctx); err != nil {
+		return nil, nil, err
+	}
+	v, err := a.current()
+	if err == nil {
+		err = a.checkListed(v)
+	}
+	return tree, v, err
 }
 
 func (o *BackupOptions) fill() error {
@@ -213,24 +235,11 @@ type BackupEstimate struct {
 // EstimateBackup looks at the source, and neither reads files nor writes anything
 // but the cache. Errors are those of Backup.
 func (a *Archive) EstimateBackup(ctx context.Context, o BackupOptions) (*BackupEstimate, error) {
-	if err := o.fill(); err != nil {
-		return nil, err
-	}
-	tree, err := walk.Open(o.Source)
+	tree, v, err := a.openSource(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	defer tree.Close()
-	if err := a.Sync(ctx); err != nil {
-		return nil, err
-	}
-	v, err := a.current()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.checkListed(v); err != nil {
-		return nil, err
-	}
 	r := &backupRun{a: a, o: o, view: v, tree: tree}
 	if err := errors.Join(r.chooseBase(), r.checkSource(ctx)); err != nil {
 		return nil, err

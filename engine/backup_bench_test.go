@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +38,11 @@ func TestBackupHelper(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	if uid, err := strconv.Atoi(os.Getenv(backupHelper + "_UID")); err == nil {
+		if err := errors.Join(syscall.Setgid(uid), syscall.Setuid(uid)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	opts := rigOptions{dirs: filepath.SplitList(archive)}
 	o := BackupOptions{Source: os.Getenv(backupHelper + "_SOURCE"), Parallel: 2}
 	o.VolumeSize, _ = strconv.ParseInt(os.Getenv(backupHelper+"_VOLUME"), 10, 64)
@@ -61,13 +68,12 @@ func TestBackupHelper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Problem = func(path string, err error) { fmt.Printf("%s: %v\n", path, err) }
 	report, err := rig.archive.Backup(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !report.Whole() {
-		t.Fatalf("%+v", report)
-	}
+	fmt.Printf("unread %d, unsteady %d\n", report.Unread, report.Unsteady)
 }
 
 // backupCommand is the process that backs source up to archive.

@@ -414,8 +414,10 @@ func (r *backupRun) dropCheckpoints(ctx context.Context, volumes int) {
 			names[name] = true
 		}
 	}
-	for n := 1; n < volumes; n++ {
-		names[r.checkpointName(n)] = true
+	if volumes > 1 {
+		for n := range volumes {
+			names[r.checkpointName(n+1)] = true
+		}
 	}
 	for name := range names {
 		if err := r.drop(ctx, name); err != nil {

@@ -156,8 +156,8 @@ func (k *killer) check(t *testing.T) {
 // before it is carried on.
 func TestBackupOfMovedFile(t *testing.T) {
 	t.Parallel()
-	for _, same := range []bool{false, true} {
-		t.Run(fmt.Sprintf("sameTimes=%t", same), func(t *testing.T) {
+	for _, change := range []string{"content", "content alone", "gone", "directory"} {
+		t.Run(change, func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t, 90)
 			box := duptest.New(t)
@@ -181,11 +181,20 @@ func TestBackupOfMovedFile(t *testing.T) {
 				t.Fatal("the store did not fail")
 			}
 			rig.stores[0].Set()
+			root, err := os.Stat(h.source)
+			h.must(err)
 			data[100]++
-			h.must(os.WriteFile(large, data, 0o644))
-			if same {
+			h.must(os.Remove(large))
+			switch change {
+			case "directory":
+				h.must(os.Mkdir(large, 0o755))
+			case "content", "content alone":
+				h.must(os.WriteFile(large, data, 0o644))
+			}
+			if change == "content alone" {
 				h.must(os.Chtimes(large, st.ModTime(), st.ModTime()))
 			}
+			h.must(os.Chtimes(h.source, root.ModTime(), root.ModTime())) // it is stored already
 			h.states[0] = h.paths()
 			report, err := rig.archive.Backup(t.Context(), o, nil)
 			h.must(err)

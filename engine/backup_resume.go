@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/isotherm-backup/isotherm/engine/backup"
 	"github.com/isotherm-backup/isotherm/engine/chain"
@@ -42,44 +43,59 @@ func (r *backupRun) findRun(ctx context.Context) (bool, error) {
 	for _, d := range dirs {
 		dir := filepath.Join(r.a.stateDir, runsDir, d.Name())
 		info, err := readRunInfo(dir)
-		base, ok := r.carriesOn(info)
-		if err != nil || !ok {
-			r.a.log.WarnContext(ctx, "an interrupted backup cannot be carried on", "set", d.Name(), "err", err)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && r.isStale(info):
+			r.a.log.WarnContext(ctx, "an interrupted backup cannot be carried on; `isotherm cleanup` deletes what it stored", "set", d.Name())
 			if err := os.RemoveAll(dir); err != nil {
 				return false, err
 			}
 			continue
+		case err != nil:
+			return false, err
 		}
-		r.base = base
-		return true, r.carryOn(ctx, info, dir)
+		if base, ok := r.carriesOn(info); ok {
+			r.base = base
+			return true, r.carryOn(ctx, info, dir)
+		}
+		r.a.log.WarnContext(ctx, "an interrupted backup is of another source, host, kind or encryption, and waits", "set", d.Name())
 	}
 	return false, nil
 }
 
-// carriesOn reports whether a run can be carried on by this call, and returns the
-// sets that it builds on. What is stored of it counts for more than whether the
-// next set would now be of another type, unless one was asked for.
-func (r *backupRun) carriesOn(i *runInfo) (base []*chain.Set, ok bool) {
-	if i == nil || string(i.Source) != r.o.Source || i.Hostname != r.o.Hostname || i.Suffix != r.codec.Options().Suffix() {
-		return nil, false
-	}
+// isStale reports whether a run cannot be carried on by anybody any more: there is a
+// later set, or what it builds on is no end of a chain.
+func (r *backupRun) isStale(i *runInfo) bool {
 	for s := range r.view.sets {
-		if s.Manifest >= 0 && !s.End.Before(i.End) {
-			return nil, false
+		if s.Manifest != chain.NoFile && !s.End.Before(i.End) {
+			return true
 		}
 	}
-	if i.Type == dupname.Full {
-		return nil, !r.o.Incremental
+	return i.Type == dupname.Incremental && r.chainEnding(i.Start) == nil
+}
+
+// chainEnding returns the chain whose last set is of that time; nil when there is none.
+func (r *backupRun) chainEnding(at time.Time) *chain.Chain {
+	for _, c := range r.view.collection.Chains {
+		if c.End().Equal(at) {
+			return c
+		}
 	}
-	if r.o.Full {
+	return nil
+}
+
+// carriesOn reports whether a run that is not stale can be carried on by this call,
+// and returns the sets that it builds on. What is stored of it counts for more than
+// whether the next set would now be of another type, unless one was asked for.
+func (r *backupRun) carriesOn(i *runInfo) (base []*chain.Set, ok bool) {
+	switch {
+	case string(i.Source) != r.o.Source, i.Hostname != r.o.Hostname, i.Suffix != r.codec.Options().Suffix():
+		return nil, false
+	case i.Type == dupname.Full:
+		return nil, !r.o.Incremental
+	case r.o.Full:
 		return nil, false
 	}
-	for _, c := range r.view.collection.Chains {
-		if c.End().Equal(i.Start) {
-			return c.Sets, true
-		}
-	}
-	return nil, false
+	return r.chainEnding(i.Start).Sets, true
 }
 
 // carryOn takes up a run: what is finished and not stored is stored, and it goes on

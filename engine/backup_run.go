@@ -122,10 +122,10 @@ func (r *backupRun) volumes(ctx context.Context) (*backup.Result, error) {
 }
 
 // storeVolume puts a volume where the routes send it. What another machine needs to
-// carry on lies in a hot store before; when no volume follows, the set itself is
-// all that is needed.
+// carry on lies in a hot store before; for the only volume of a set that is not worth
+// it.
 func (r *backupRun) storeVolume(ctx context.Context, v *backup.Volume, more bool) error {
-	if more {
+	if more || v.Number > 1 {
 		if err := r.putCheckpoint(ctx, v); err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (r *backupRun) putFile(ctx context.Context, name, path string, digest backe
 	return err
 }
 
-// spoolStored stores what fill writes, encoded, in a file of the run's folder, and
+// putStream stores what fill writes, encoded, in a file of the run's folder, and
 // puts it. It returns the size as stored.
 func (r *backupRun) putStream(ctx context.Context, name string, fill func(io.Writer) error) (int64, error) {
 	f, err := os.CreateTemp(r.dir, "put-*")

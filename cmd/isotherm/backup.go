@@ -163,7 +163,7 @@ func (f *backupFlags) selection(source string, b policy.Backup) (*selection.Sele
 	}
 	device, err := deviceOf(source)
 	if err != nil {
-		return nil, err
+		return nil, hintBackup(&engine.SourceError{Source: source, Err: err})
 	}
 	now := time.Now()
 	s, err := selection.New(source, device, rules, selection.Options{
@@ -336,6 +336,8 @@ func hintBackup(err error) error {
 	switch {
 	case errors.As(err, &mismatch):
 		return withHints(err, exitUsage, "--allow-source-mismatch continues the chain all the same; --full begins another one")
+	case errors.As(err, new(*engine.SourceError)):
+		return withHints(err, exitUsage, "name a directory, or a file, that is there and can be read")
 	case errors.As(err, new(*writerlock.HeldError)):
 		return err
 	case errors.Is(err, engine.ErrNoBase):

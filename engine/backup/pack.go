@@ -11,6 +11,7 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/difftar"
 	"github.com/isotherm-backup/isotherm/engine/index"
 	"github.com/isotherm-backup/isotherm/engine/manifest"
+	"github.com/isotherm-backup/isotherm/engine/pathindex"
 	"github.com/isotherm-backup/isotherm/engine/tarhdr"
 )
 
@@ -70,7 +71,7 @@ func (p *packer) task(t *task) error {
 	if t.regular {
 		return p.regular(t)
 	}
-	<-closed(t.parts)
+	<-t.parts // which is closed
 	p.tell(t)
 	if t.outcome == same {
 		return p.touch(t)
@@ -82,8 +83,6 @@ func (p *packer) task(t *task) error {
 	t.new.First, t.new.Last, t.new.Parts = p.number(), p.number(), 1
 	return p.volume.segment.add(&t.new, nil)
 }
-
-func closed(parts <-chan []byte) <-chan []byte { return parts }
 
 // number is that of the volume at work.
 func (p *packer) number() int32 { return int32(p.volume.Number) }
@@ -124,6 +123,7 @@ func (p *packer) deleted(t *task) error {
 		return err
 	}
 	p.result.Deleted++
+	t.new = pathindex.Entry{}
 	t.new.Path, t.new.Type = t.Path, index.Deleted
 	t.new.First, t.new.Last, t.new.Parts = p.number(), p.number(), 1
 	if t.old.Type == index.Regular {
@@ -166,7 +166,7 @@ func (p *packer) regular(t *task) error {
 			break
 		}
 	}
-	<-closed(t.parts)
+	<-t.parts // which is closed
 	return p.whole(t, f)
 }
 
@@ -214,6 +214,9 @@ func (p *packer) whole(t *task, f *OpenFile) error {
 
 // nothing ends a file of which nothing is stored.
 func (p *packer) nothing(t *task) error {
+	if t.resume != nil && p.ctx.Err() == nil {
+		return ErrMoved // its first parts are stored
+	}
 	p.tell(t)
 	switch {
 	case t.outcome == same:

@@ -32,6 +32,7 @@ type planner struct {
 	unread  int64
 
 	from position // before which everything is stored already
+	met  bool     // the file within which the run goes on was found
 }
 
 // position is how far a run came that is carried on.
@@ -75,7 +76,19 @@ func (p *planner) run() error {
 			return err
 		}
 	}
-	return p.goneBefore(nil)
+	if err := p.goneBefore(nil); err != nil {
+		return err
+	}
+	return p.checkMet(nil)
+}
+
+// checkMet fails when the walk has passed the file within which the run was to go on,
+// or ended, without having found it as it was.
+func (p *planner) checkMet(path *string) error {
+	if p.from.open == nil || p.met || path != nil && index.Compare(*path, p.from.path) <= 0 {
+		return nil
+	}
+	return ErrMoved
 }
 
 func (p *planner) nextOld() error {
@@ -112,6 +125,9 @@ func (p *planner) goneBefore(path *string) error {
 
 // entry deals with a path of the source.
 func (p *planner) entry(e *walk.Entry) error {
+	if err := p.checkMet(&e.Path); err != nil {
+		return err
+	}
 	if err := p.goneBefore(&e.Path); err != nil {
 		return err
 	}
@@ -145,8 +161,8 @@ func (p *planner) compare(e *walk.Entry, old *pathindex.Entry) error {
 	if old != nil {
 		t.old = old.Clone()
 	}
-	if p.from.open != nil && e.Path == p.from.path {
-		t.resume = p.from.open
+	if p.from.open != nil && e.Path == p.from.path && t.regular {
+		t.resume, p.met = p.from.open, true
 	}
 	if verdict == learned {
 		t.regular, t.outcome = false, same

@@ -53,8 +53,8 @@ func (r *reader) run(tasks <-chan *task) error {
 // task does all that is done before the packer. Its errors end the run; those of
 // the file are the task's.
 func (r *reader) task(t *task) error {
-	t.new = describe(&t.Entry)
 	if t.Type != index.Regular {
+		t.new = describe(&t.Entry)
 		t.new.Xattrs, t.err = fsattr.ReadPath(filepath.Join(r.opts.Root, t.Path))
 		if t.err != nil && errors.Is(t.err, fs.ErrNotExist) {
 			t.err = nil // it vanished since; what is known of it is stored
@@ -73,6 +73,7 @@ func (r *reader) task(t *task) error {
 		return nil
 	}
 	defer f.Close()
+	t.new = describe(&t.Entry) // as it was when it was opened
 	return r.file(t, f)
 }
 
