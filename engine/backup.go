@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/engine/backup"
@@ -167,12 +168,12 @@ func (o *BackupOptions) fill() error {
 func localdir(path string) string {
 	abs := filepath.IsAbs(path)
 	var parts []string
-	for _, p := range splitPath(path) {
+	for _, p := range strings.Split(path, "/") {
 		if p != "" && p != "." {
 			parts = append(parts, p)
 		}
 	}
-	joined := joinPath(parts)
+	joined := strings.Join(parts, "/")
 	switch {
 	case abs:
 		return "/" + joined

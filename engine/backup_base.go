@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/isotherm-backup/isotherm/engine/chain"
@@ -14,9 +13,6 @@ import (
 	"github.com/isotherm-backup/isotherm/internal/dupname"
 	"github.com/isotherm-backup/isotherm/policy"
 )
-
-func splitPath(path string) []string { return strings.Split(path, "/") }
-func joinPath(parts []string) string { return strings.Join(parts, "/") }
 
 // spare reports whether all that a store has lies in another one that was listed.
 func (a *Archive) spare(v *view, store string) bool {
@@ -209,11 +205,11 @@ func (n setNames) index() string {
 
 // stamps is the part of the names that tells the set.
 func (n setNames) stamps() string {
-	const layout = "20060102T150405Z"
+	end := n.end.UTC().Format(stampLayout)
 	if n.typ == dupname.Full {
-		return n.end.UTC().Format(layout)
+		return end
 	}
-	return n.start.UTC().Format(layout) + ".to." + n.end.UTC().Format(layout)
+	return n.start.UTC().Format(stampLayout) + ".to." + end
 }
 
 // prefixesOf returns those of the archive's files: the policy's, or those that

@@ -19,12 +19,13 @@ import (
 	"github.com/isotherm-backup/isotherm/engine/backup"
 	"github.com/isotherm-backup/isotherm/engine/chain"
 	"github.com/isotherm-backup/isotherm/internal/dupname"
+	"github.com/isotherm-backup/isotherm/policy"
 	"github.com/isotherm-backup/isotherm/tiering"
 )
 
 // CheckpointPrefix begins the names of the files in the hot stores from which an
 // interrupted backup can be carried on by another machine. duplicity ignores them.
-const CheckpointPrefix = "isotherm-checkpoint."
+const CheckpointPrefix = policy.OwnPrefix + "checkpoint."
 
 // findRun looks for a run that was interrupted and can be carried on: in the state
 // directory, and in the hot stores.

@@ -151,7 +151,7 @@ func (p *planner) unknown(gone *[]doomed, plan *PrunePlan) []int {
 // staleness says why a file is not needed.
 func (p *planner) staleness(i int) string {
 	name := p.view.name(i)
-	if strings.HasPrefix(name, checkpointPrefix) {
+	if strings.HasPrefix(name, CheckpointPrefix) {
 		return "checkpoint of a run that has ended"
 	}
 	if n, ok := p.parse(name); ok && n.Partial {
@@ -209,7 +209,7 @@ func (a *Archive) deleteLeftovers(ctx context.Context, plan *PrunePlan, report *
 }
 
 func checkpointFirst(name string) string {
-	if strings.HasPrefix(name, checkpointPrefix) {
+	if strings.HasPrefix(name, CheckpointPrefix) {
 		return ""
 	}
 	return name

@@ -8,16 +8,11 @@ import (
 	"time"
 
 	"github.com/isotherm-backup/isotherm/engine/chain"
-	"github.com/isotherm-backup/isotherm/policy"
 )
-
-// checkpointPrefix begins the names of the files by which an interrupted backup is
-// carried on; the times of its set follow, as in the names of its volumes.
-const checkpointPrefix = policy.OwnPrefix + "checkpoint."
 
 // checkpointTime returns the time of the set that a checkpoint belongs to.
 func checkpointTime(name string) (time.Time, bool) {
-	rest, ok := strings.CutPrefix(name, checkpointPrefix)
+	rest, ok := strings.CutPrefix(name, CheckpointPrefix)
 	if !ok {
 		return time.Time{}, false
 	}
